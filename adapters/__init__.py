@@ -86,7 +86,7 @@ class Adapters:
     @cached_property
     def registry(self) -> ModelRegistry:
         """The model registry, which lives in object storage."""
-        from adapters.drivers.object_registry import ObjectRegistry
+        from adapters.drivers.registry.objects import ObjectRegistry
 
         return ObjectRegistry(self.storage)
 

@@ -1,0 +1,1 @@
+"""The clouds: one folder each, found by listing, which composes drivers and their authentication."""

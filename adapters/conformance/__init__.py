@@ -1,0 +1,1 @@
+"""What each port promises, as tests: one suite per port, which every driver passes unchanged."""
