@@ -137,7 +137,7 @@ class Settings(_Section):
         environ = os.environ if environ is None else environ
         source = str(document or environ.get("ISTHMUS_SETTINGS", ""))
         fields: dict[str, Any] = _read(Path(source)) if source else {}
-        wanted = environ.get("CLOUD_PROVIDER", "")
+        wanted = requested_cloud(environ)
         stored = fields.get("cloud", "")
         if wanted and stored and wanted != stored:
             raise Invalid(
@@ -145,7 +145,7 @@ class Settings(_Section):
                 name=source,
                 cure=f"unset CLOUD_PROVIDER, or name the settings of {wanted!r}",
             )
-        fields["cloud"] = known_cloud(wanted or stored or "local")
+        fields["cloud"] = wanted or known_cloud(stored or "local")
         _overlay(fields, environ)
         return _convert(fields, source or "the environment")
 
@@ -171,6 +171,12 @@ def known_cloud(name: str) -> str:
     raise Invalid(
         f"unknown cloud {name!r}", name="CLOUD_PROVIDER", cure=f"the clouds known here are {', '.join(known)}"
     )
+
+
+def requested_cloud(environ: Mapping[str, str] | None = None) -> str:
+    """The value of CLOUD_PROVIDER, which may be empty. Raises Invalid for one that is not known."""
+    name = (os.environ if environ is None else environ).get("CLOUD_PROVIDER", "")
+    return known_cloud(name) if name else ""
 
 
 def reveal(reference: Secret, *, environ: Mapping[str, str] | None = None) -> str | None:
