@@ -1,0 +1,158 @@
+"""Where a program is and how it is started. Nothing is run to find out: versions are written down at install."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from tools import catalogue, folders, store
+from tools.failure import ToolMissing
+
+Source = Literal["PATH", "cache", "checkout"]
+
+# Programs of the person's own, as bootstrap found them on PATH: where, how large, since when, and which version.
+ON_PATH = "on-path.json"
+
+
+@dataclass(frozen=True)
+class Program:
+    """How to start one program.
+
+    Run `[*argv, ...]` with `env` laid over the environment. `licence` is an SPDX expression. `source` says whose it
+    is: the person's own on PATH, ours in the cache, or part of this checkout.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    version: str
+    licence: str
+    source: Source
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+def locate(name: str) -> Program:
+    """The program called `name`, one of `tools.catalogue.TOOLS`.
+
+    Raises ToolMissing with what to type where it is not installed, and KeyError for a name that is not in the table.
+    """
+    tool = catalogue.TOOLS.get(name)
+    if tool is None:
+        raise KeyError(f"no tool is called {name!r}: expected one of {', '.join(catalogue.TOOLS)}")
+    found = _FINDERS[name]()
+    if found is None:
+        raise ToolMissing(f"{name} is not installed: run `python3 tools/bootstrap.py {tool.step}`")
+    return found
+
+
+def language_host_folder() -> Path:
+    """Where our own language host for Python programs lies, for machines without the official one."""
+    return folders.checkout() / "tools" / "language_host"
+
+
+def _pulumi() -> Program | None:
+    env = {"PATH": _engine_path(), "PULUMI_SKIP_UPDATE_CHECK": "true"}
+    own = on_path("pulumi")
+    if own and catalogue.parse_version(own["version"]) >= catalogue.ENGINE_AT_LEAST:
+        return _program("pulumi", (own["path"],), own["version"], "PATH", env)
+    folder = catalogue.engine_folder()
+    receipt = store.read_json(folder / store.RECEIPT)
+    return receipt and _program("pulumi", (str(folder / "pulumi"),), receipt["version"], "cache", env)
+
+
+def _engine_path() -> str:
+    """The engine takes its language host from PATH; ours comes last, so the official one wins where there is one."""
+    return os.pathsep.join(filter(None, (os.environ.get("PATH", os.defpath), str(language_host_folder()))))
+
+
+def _language_host() -> Program | None:
+    official = shutil.which("pulumi-language-python")
+    if official:
+        return _program("pulumi-language-python", (official,), "", "PATH")
+    ours = language_host_folder() / "pulumi-language-python"
+    return _program("pulumi-language-python", (str(ours),), "", "checkout") if os.access(ours, os.X_OK) else None
+
+
+def _redis() -> Program | None:
+    own = on_path("redis-server")
+    if own and catalogue.parse_version(own["version"]) >= catalogue.REDIS_AT_LEAST:
+        return _program("redis-server", (own["path"],), own["version"], "PATH")
+    return _server("redis-server")
+
+
+def _server(name: str) -> Program | None:
+    folder = catalogue.servers_folder()
+    receipt = store.read_json(folder / store.RECEIPT)
+    if receipt is None or name not in receipt["programs"]:
+        return None
+    entry = receipt["programs"][name]
+    return _program(name, (str(folder / entry["path"]),), entry["version"], "cache")
+
+
+def _kafka() -> Program | None:
+    """Java with Kafka on its class path: a main class follows, such as `kafka.Kafka` or `kafka.tools.StorageTool`."""
+    java = _server("java")
+    folder = catalogue.kafka_folder()
+    receipt = store.read_json(folder / store.RECEIPT)
+    if java is None or receipt is None:
+        return None
+    return _program("kafka", (*java.argv, "-cp", f"{folder}/jars/*"), receipt["version"], "cache")
+
+
+def _interpreter(name: str, folder_name: str) -> Program | None:
+    folder = folders.checkout() / folder_name
+    python = folder / "bin" / "python"
+    stamp = store.read_json(folder / store.RECEIPT)
+    if not python.exists():
+        return None
+    return _program(name, (str(python),), stamp["python"] if stamp else "", "checkout")
+
+
+def _program(
+    name: str, argv: tuple[str, ...], version: str, source: Source, env: Mapping[str, str] | None = None
+) -> Program:
+    licence = catalogue.TOOLS[name].licence or catalogue.redis_licence(version)
+    return Program(name, argv, version, licence, source, env or {})
+
+
+def on_path(name: str) -> dict[str, Any] | None:
+    """What bootstrap wrote down of the program `name` on PATH, if that is still the same file."""
+    path = shutil.which(name)
+    if path is None:
+        return None
+    entry = (store.read_json(folders.installed() / ON_PATH) or {}).get(name)
+    return entry if entry and entry["path"] == path and entry["identity"] == identity(path) else None
+
+
+def note_on_path(name: str, version_of: Callable[[str], str]) -> None:
+    """Write down the version of the program `name` on PATH, or forget the one that was there; asks it only once."""
+    path = shutil.which(name)
+    book = store.read_json(folders.installed() / ON_PATH) or {}
+    if path is None or on_path(name):
+        return
+    version = version_of(path)
+    if version:
+        book[name] = {"path": path, "identity": identity(path), "version": version}
+        store.write_json(folders.installed() / ON_PATH, book)
+
+
+def identity(path: str) -> list[int]:
+    """Size in bytes and time of change in nanoseconds: what tells one build of a program from the next."""
+    about = os.stat(path)
+    return [about.st_size, about.st_mtime_ns]
+
+
+_FINDERS = {
+    "python-infra": lambda: _interpreter("python-infra", ".venv"),
+    "python-runtime": lambda: _interpreter("python-runtime", ".venv-runtime"),
+    "pulumi": _pulumi,
+    "pulumi-language-python": _language_host,
+    "seaweedfs": lambda: _server("seaweedfs"),
+    "fake-gcs-server": lambda: _server("fake-gcs-server"),
+    "redis-server": _redis,
+    "java": lambda: _server("java"),
+    "kafka": _kafka,
+}

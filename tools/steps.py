@@ -1,0 +1,111 @@
+"""The steps by their names, in the order that each can rely on those before it."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tools import engine, environments, folders, kafka, servers, store
+from tools.environments import ENVIRONMENTS
+from tools.failure import SetupFailed
+from tools.progress import Step, clock, megabytes
+
+
+@dataclass(frozen=True)
+class Part:
+    """One thing to get ready: `ready` says in a sentence that it is, or None; `install` makes it so."""
+
+    name: str
+    what: str
+    ready: Callable[[], str | None]
+    install: Callable[[Step], str]
+    needs: tuple[str, ...] = ()
+
+
+def _environment(name: str, what: str) -> Part:
+    chosen = ENVIRONMENTS[name]
+    return Part(name, what, lambda: environments.ready(chosen), lambda step: environments.install(chosen, step))
+
+
+PARTS = {
+    part.name: part
+    for part in (
+        _environment("infra", "the environment of the Pulumi program and the command line"),
+        Part("servers", "SeaweedFS, fake-gcs-server, Redis, Java", servers.ready, servers.install),
+        Part("kafka", "Apache Kafka", kafka.ready, kafka.install, needs=("servers",)),
+        _environment("runtime", "the environment that trains and serves"),
+        Part("engine", "the Pulumi engine", engine.ready, engine.install),
+        _environment("dev", "the environment of the linters"),
+    )
+}
+FOR_UP = ("infra", "servers", "kafka", "runtime", "engine")
+
+
+def main(arguments: list[str]) -> int:
+    """Bring the named parts up to date, or clean; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="tools/bootstrap.py",
+        description="Get this machine ready. With nothing named: what `make up` needs.",
+        epilog="parts: " + "; ".join(f"{part.name}: {part.what}" for part in PARTS.values()),
+    )
+    parser.add_argument("what", nargs="*", metavar="WHAT", help=f"{', '.join(PARTS)}, all, or clean")
+    parser.add_argument("--quiet", action="store_true", help="say nothing of what is up to date already")
+    chosen = parser.parse_args(arguments)
+    unknown = [name for name in chosen.what if name not in (*PARTS, "all", "clean")]
+    if unknown:
+        parser.error(f"no part is called {unknown[0]!r}: expected {', '.join(PARTS)}, all or clean")
+    signal.signal(signal.SIGTERM, _as_interrupt)
+    try:
+        if "clean" in chosen.what:
+            return clean()
+        for name in in_order(chosen.what):
+            bring_up_to_date(PARTS[name], quiet=chosen.quiet)
+    except SetupFailed as failure:
+        print(f"error: {failure}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted: nothing half-installed is in use; run the same command again to go on", file=sys.stderr)
+        return 130
+    return 0
+
+
+def in_order(names: list[str]) -> list[str]:
+    """The parts to bring up to date for these names, with what they rely on, each once, in the table's order."""
+    wanted = set(PARTS) if "all" in names else set(names or FOR_UP)
+    wanted |= {needed for name in wanted for needed in PARTS[name].needs}
+    return [name for name in PARTS if name in wanted]
+
+
+def bring_up_to_date(part: Part, *, quiet: bool) -> None:
+    """Install the part unless it is ready, and say which in one line."""
+    step = Step(part.name)
+    done = part.ready()
+    if done is None:
+        done = part.install(step)
+        step.say(f"{done} (installed in {clock(step.seconds)})")
+    elif not quiet:
+        step.say(done)
+
+
+def clean() -> int:
+    """Delete the installed tools and the environments. The local platform's home, and so its data, stays."""
+    step = Step("clean")
+    freed = 0
+    for environment in ENVIRONMENTS.values():
+        step.doing(f"deleting {environment.folder_name}")
+        freed += environments.remove(environment)
+    for name in ("tools", "logs"):
+        freed += store.remove(folders.cache() / name)
+    step.say(f"{megabytes(freed)} freed; {folders.home()} is left as it was")
+    return 0
+
+
+def _as_interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
