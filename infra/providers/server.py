@@ -81,7 +81,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         return plugin_pb2.PluginInfo(version=self.provider.version)
 
     def GetSchema(self, request: Any, context: grpc.ServicerContext) -> provider_pb2.GetSchemaResponse:
-        schema = {"name": self.provider.name, "version": self.provider.version}
+        schema: dict[str, Any] = {"name": self.provider.name, "version": self.provider.version}
         schema["resources"] = {token: {} for token in self.provider.resources}
         return provider_pb2.GetSchemaResponse(schema=json.dumps(schema))
 
@@ -114,7 +114,6 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
                 for failed in checked.failures
             ]
             return provider_pb2.CheckResponse(inputs=encode(checked.inputs, secrets), failures=failures)
-        raise AssertionError("unreachable: a failed call was aborted")
 
     def Diff(self, request: Any, context: grpc.ServicerContext) -> provider_pb2.DiffResponse:
         secrets = Secrets()
@@ -122,7 +121,6 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             old = State(request.id, decode(request.old_inputs, secrets), decode(request.olds, secrets))
             difference = self._resource(request).diff(self._call(request), old, decode(request.news, secrets))
             return _diff_response(difference)
-        raise AssertionError("unreachable: a failed call was aborted")
 
     def Create(self, request: Any, context: grpc.ServicerContext) -> provider_pb2.CreateResponse:
         secrets = Secrets()
@@ -137,7 +135,6 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
                 properties=encode(made.outputs, secrets),
                 refresh_before_update=resource.refresh_before_update,
             )
-        raise AssertionError("unreachable: a failed call was aborted")
 
     def Read(self, request: Any, context: grpc.ServicerContext) -> provider_pb2.ReadResponse:
         secrets = Secrets()
@@ -153,7 +150,6 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
                 inputs=encode(found.inputs, secrets),
                 refresh_before_update=resource.refresh_before_update,
             )
-        raise AssertionError("unreachable: a failed call was aborted")
 
     def Update(self, request: Any, context: grpc.ServicerContext) -> provider_pb2.UpdateResponse:
         secrets = Secrets()
@@ -165,7 +161,6 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             return provider_pb2.UpdateResponse(
                 properties=encode(outputs, secrets), refresh_before_update=resource.refresh_before_update
             )
-        raise AssertionError("unreachable: a failed call was aborted")
 
     def Delete(self, request: Any, context: grpc.ServicerContext) -> empty_pb2.Empty:
         secrets = Secrets()

@@ -80,7 +80,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
             str(_HERE / "program.py"),
             *_options(request, self._engine),
             "--",
-            request.info.entry_point and _program(request.info) or request.program,
+            _program(request.info),
             *request.args,
         ]
         environment = {
@@ -169,7 +169,7 @@ def interpreter(info: Any, context: grpc.ServicerContext) -> str:
 
 def _program(info: Any) -> str:
     """The file or folder to run."""
-    return os.path.normpath(os.path.join(info.program_directory, info.entry_point))
+    return str(Path(info.program_directory, info.entry_point or "."))
 
 
 def _options(request: Any, engine: str) -> list[str]:

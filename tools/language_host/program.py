@@ -13,6 +13,7 @@ import runpy
 import sys
 import traceback
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 SHOWN = 32
 _THREADS_PER_OPERATION = 4
@@ -41,6 +42,9 @@ def main() -> int:
         )
     )
     os.chdir(arguments.pwd)
+    # The program sees its own folder first, as if Python had been started with it, and not this one.
+    given = Path(arguments.program)
+    sys.path[0] = str(given if given.is_dir() else given.parent)
     sys.argv = [arguments.program, *arguments.arguments]
     # A failed program leaves futures nobody waits for; their complaints would bury its own error.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
@@ -69,9 +73,10 @@ def _execute(program: str) -> None:
 
 def _own_traceback(error: BaseException, program: str) -> str:
     """The traceback from the program's first line on, without the frames that only led to it."""
-    main = os.path.abspath(os.path.join(program, "__main__.py") if os.path.isdir(program) else program)
+    given = Path(program).resolve()
+    main = given / "__main__.py" if given.is_dir() else given
     trace = error.__traceback__
-    while trace is not None and os.path.abspath(trace.tb_frame.f_code.co_filename) != main:
+    while trace is not None and Path(trace.tb_frame.f_code.co_filename).resolve() != main:
         trace = trace.tb_next
     return "".join(traceback.format_exception(type(error), error, trace or error.__traceback__))
 

@@ -55,9 +55,7 @@ def members(pid: int, born: str, token: str) -> list[psutil.Process]:
     return [process for process in found.values() if birth(process.pid)]
 
 
-def end(
-    pid: int, born: str, token: str, number: signal.Signals, grace_seconds: float, hurry: Hurry = None
-) -> bool:
+def end(pid: int, born: str, token: str, number: signal.Signals, grace_seconds: float, hurry: Hurry = None) -> bool:
     """End the process and all it started: `number` to the process, a grace, then SIGKILL to whatever is left.
 
     A set `hurry` cuts the grace short. Returns whether nothing is left.

@@ -102,6 +102,7 @@ def _start_on_free_ports(
     for attempt in range(_PORT_ATTEMPTS):
         known = records.list_records()
         avoid = {port for record in known if record.id != place.id for port in record.ports.values()}
+        chosen: dict[str, int] = {}
         try:
             with _RESERVATIONS.choose(str(place.dir), spec.ports, preferred, avoid) as chosen:
                 return _start(place, spec, program, call, chosen)
@@ -213,9 +214,7 @@ def _await_ready(start: _Start, child: subprocess.Popen[bytes] | None) -> None:
     records.save(start.place, record)
 
 
-def _unless_dead(
-    start: _Start, child: subprocess.Popen[bytes] | None, ready: Callable[[], bool]
-) -> Callable[[], bool]:
+def _unless_dead(start: _Start, child: subprocess.Popen[bytes] | None, ready: Callable[[], bool]) -> Callable[[], bool]:
     def done() -> bool:
         code = child.poll() if child is not None else None
         if code is not None or not start.record.alive:
@@ -253,9 +252,7 @@ def _abandon(start: _Start) -> None:
 
 def _environment(spec: ProcessInputs, program: tools.Program, scope: Scope, token: str) -> dict[str, str]:
     inherited = {
-        key: value
-        for key, value in os.environ.items()
-        if key in _INHERITED or key.startswith(_INHERITED_PREFIXES)
+        key: value for key, value in os.environ.items() if key in _INHERITED or key.startswith(_INHERITED_PREFIXES)
     }
     own = {key: render(text, scope) for key, text in spec.env.items()}
     return {**inherited, **program.env, **own, identity.TOKEN: token}

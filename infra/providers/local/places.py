@@ -152,5 +152,5 @@ def _lock(handle: int, name: str) -> None:
             return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() > deadline:
-                raise ProviderError(f"{name} is being started or ended by another run; try again when it is done") from None
+                raise ProviderError(f"{name} is being started or ended by another run: wait for that one") from None
             time.sleep(0.05)

@@ -34,7 +34,7 @@ class Process(Resource):
 
     def plan(self, call: Call, old: State | None, news: Properties) -> Properties:
         place = Place.of(old.id if old else _identifier(call))
-        outputs: Properties = {name: UNKNOWN for name in self.computed}
+        outputs: Properties = dict.fromkeys(self.computed, UNKNOWN)
         outputs |= {"running": True, "dir": str(place.dir), "data": str(place.data), "log": str(place.log)}
         secrets = news.get("secrets", [])
         known = not has_unknown(secrets)

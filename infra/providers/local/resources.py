@@ -97,7 +97,7 @@ class Process(pulumi.CustomResource):
         ports: Sequence[str] | Mapping[str, pulumi.Input[int]] = (),
         secrets: Sequence[str] = (),
         files: pulumi.Input[Mapping[str, Text]] | None = None,
-        setup: pulumi.Input[Sequence[Sequence[Text]]] = (),
+        setup: Sequence[Sequence[Text]] = (),
         ready: Sequence[Tcp | Http | LogLine] = (),
         ready_timeout_seconds: pulumi.Input[float] = 60.0,
         stop: Stop | None = None,
@@ -115,15 +115,15 @@ class Process(pulumi.CustomResource):
         new data. All of `ready` must hold within `ready_timeout_seconds`. `urls` are texts worth publishing, without
         secrets. Another `revision` restarts the process. `keep_data` keeps data and secrets when it is deleted.
         """
-        wanted_ports = dict(ports) if isinstance(ports, Mapping) else {name: 0 for name in ports}
+        wanted_ports = dict(ports) if isinstance(ports, Mapping) else dict.fromkeys(ports, 0)
         inputs: dict[str, Any] = {
             "program": program,
-            "args": args if isinstance(args, pulumi.Output) else list(args),  # pyright: ignore[reportArgumentType]
+            "args": _listed(args),
             "env": env or {},
             "ports": wanted_ports,
             "secrets": list(secrets),
             "files": files or {},
-            "setup": setup if isinstance(setup, pulumi.Output) else [list(line) for line in setup],  # pyright: ignore
+            "setup": [_listed(command) for command in setup],
             "ready": [asdict(check) for check in ready],
             "ready_timeout_seconds": ready_timeout_seconds,
             "stop": asdict(stop or Stop()),
@@ -133,3 +133,95 @@ class Process(pulumi.CustomResource):
         }
         outputs = ("running", "pid", "started", "secret_files", "dir", "data", "data_id", "log")
         super().__init__("isthmus:local:Process", resource_name, inputs | dict.fromkeys(outputs), opts)
+
+
+class Bucket(pulumi.CustomResource):
+    """A bucket of a local object store, normally one that a `Process` runs.
+
+    One that is there already is taken over. When the resource is deleted, a bucket that holds objects is left as it is,
+    with a warning, unless `force`; and so is every bucket of a server that is down.
+    """
+
+    name: pulumi.Output[str]
+    endpoint: pulumi.Output[str]
+    versioning: pulumi.Output[bool]
+
+    def __init__(
+        self,
+        resource_name: str,
+        *,
+        kind: Literal["s3", "gcs"],
+        endpoint: Text,
+        name: Text,
+        access_key_file: Text = "",
+        secret_key_file: Text = "",
+        versioning: pulumi.Input[bool] = False,
+        force: pulumi.Input[bool] = False,
+        data_id: Text = "",
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """Declare the bucket.
+
+        `endpoint` is the server's URL. An S3 server needs two files that hold one key each, such as a Process's
+        `secret_files`; the local GCS server has no credentials. `data_id`, a Process's, has the bucket made again when
+        the data it was in is gone.
+        """
+        inputs = {
+            "kind": kind,
+            "endpoint": endpoint,
+            "name": name,
+            "access_key_file": access_key_file,
+            "secret_key_file": secret_key_file,
+            "versioning": versioning,
+            "force": force,
+            "data_id": data_id,
+        }
+        super().__init__("isthmus:local:Bucket", resource_name, inputs, opts)
+
+
+class Topic(pulumi.CustomResource):
+    """A topic of a local Kafka broker, normally one that a `Process` runs.
+
+    One that is there already is taken over, grown and set up as asked. When the resource is deleted, a topic that holds
+    records is left as it is, with a warning, unless `force`; and so is every topic of a broker that is down.
+    """
+
+    name: pulumi.Output[str]
+    bootstrap: pulumi.Output[str]
+    partitions: pulumi.Output[int]
+    config: pulumi.Output[dict[str, str]]
+
+    def __init__(
+        self,
+        resource_name: str,
+        *,
+        bootstrap: Text,
+        name: Text,
+        partitions: pulumi.Input[int] = 1,
+        replication: pulumi.Input[int] = 1,
+        config: pulumi.Input[Mapping[str, Text]] | None = None,
+        force: pulumi.Input[bool] = False,
+        data_id: Text = "",
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """Declare the topic.
+
+        `bootstrap` is `host:port`. `partitions` can only grow. `config` holds Kafka's own topic settings, such as
+        `{"retention.ms": "86400000"}`; what is not in it keeps the broker's default. `data_id`, a Process's, has the
+        topic made again when the data it was in is gone.
+        """
+        inputs = {
+            "bootstrap": bootstrap,
+            "name": name,
+            "partitions": partitions,
+            "replication": replication,
+            "config": config or {},
+            "force": force,
+            "data_id": data_id,
+        }
+        super().__init__("isthmus:local:Topic", resource_name, inputs, opts)
+
+
+def _listed(texts: Any) -> Any:
+    """A list where the texts are there, an Output or awaitable as it is: the engine knows no tuples."""
+    return list(texts) if isinstance(texts, Sequence) else texts

@@ -1,8 +1,8 @@
 """The words in braces that a process's arguments, environment and files may use.
 
 `{port.http}` a port, `{file.NAME}` and `{secret_file.NAME}` paths, `{secret.NAME}` a generated secret itself, `{dir}`,
-`{data}` and `{log}` paths of the process, `{host}` the loopback address, `{name}` the resource's name. `{{word}}` stands for
-`{word}`. Braces around anything else, as in JSON or `${SHELL}`, are left alone.
+`{data}` and `{log}` paths of the process, `{host}` the loopback address, `{name}` the resource's name. `{{word}}`
+stands for `{word}`. Braces around anything else, as in JSON or `${SHELL}`, are left alone.
 """
 
 from __future__ import annotations
