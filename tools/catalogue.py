@@ -45,7 +45,11 @@ TOOLS = {
 }
 
 # Installed and unpacked, measured on Linux x86_64: what must be free on the disk before a step begins.
-NEEDED_MB = {"infra": 250, "runtime": 6000, "dev": 400, "servers": 400, "kafka": 150, "engine": 2500}
+NEEDED_MB = {"go": 300, "infra": 250, "runtime": 6000, "dev": 400, "servers": 400, "kafka": 150, "engine": 2500}
+
+# What the JVM is told whatever runs in it: nothing about memory, which is for whoever starts it to say.
+JAVA_FLAGS = ("-Djava.awt.headless=true", "-XX:-UsePerfData", "--sun-misc-unsafe-memory-access=allow")
+KAFKA_ARCHIVE = "classes.jsa"
 
 
 def lock_file(name: str) -> Path:

@@ -28,12 +28,13 @@ def ready() -> str | None:
     return receipt and f"{receipt['version']}, built here"
 
 
-def install(step: Step) -> str:
-    """Take the engine on PATH if it is new enough, else build ours."""
+def notice() -> None:
+    """Look whether the person has an engine of their own."""
     programs.note_on_path("pulumi", _version_of)
-    done = ready()
-    if done:
-        return done
+
+
+def install(step: Step) -> str:
+    """Build the engine, fetching a Go to build it with where there is none."""
     with store.exclusive("engine", "which builds the engine", step.say):
         done = ready()
         if done:
@@ -120,7 +121,7 @@ def _go_from_wheel(step: Step) -> str:
         if candidate.exists():
             return str(candidate)
     raise SetupFailed(
-        f"engine: no Go on PATH and none in the wheel for this platform: install Go {_go_at_least()} or newer, or the "
+        f"engine: no Go on PATH and none in the wheel for this platform: install Go {'.'.join(map(str, _go_at_least()))} or newer, or the "
         "Pulumi command line itself, and run this again"
     )
 

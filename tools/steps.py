@@ -23,6 +23,7 @@ class Part:
     ready: Callable[[], str | None]
     install: Callable[[Step], str]
     needs: tuple[str, ...] = ()
+    notice: Callable[[], None] = lambda: None  # looks for the person's own programs on PATH
 
 
 def _environment(name: str, what: str) -> Part:
@@ -34,10 +35,10 @@ PARTS = {
     part.name: part
     for part in (
         _environment("infra", "the environment of the Pulumi program and the command line"),
-        Part("servers", "SeaweedFS, fake-gcs-server, Redis, Java", servers.ready, servers.install),
+        Part("servers", "SeaweedFS, fake-gcs-server, Redis, Java", servers.ready, servers.install, notice=servers.notice),
         Part("kafka", "Apache Kafka", kafka.ready, kafka.install, needs=("servers",)),
         _environment("runtime", "the environment that trains and serves"),
-        Part("engine", "the Pulumi engine", engine.ready, engine.install),
+        Part("engine", "the Pulumi engine", engine.ready, engine.install, notice=engine.notice),
         _environment("dev", "the environment of the linters"),
     )
 }
@@ -57,12 +58,15 @@ def main(arguments: list[str]) -> int:
     unknown = [name for name in chosen.what if name not in (*PARTS, "all", "clean")]
     if unknown:
         parser.error(f"no part is called {unknown[0]!r}: expected {', '.join(PARTS)}, all or clean")
-    signal.signal(signal.SIGTERM, _as_interrupt)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _as_interrupt)
     try:
         if "clean" in chosen.what:
-            return clean()
-        for name in in_order(chosen.what):
-            bring_up_to_date(PARTS[name], quiet=chosen.quiet)
+            with store.writable(folders.cache()):
+                return clean()
+        with store.writable(folders.cache()):
+            for name in in_order(chosen.what):
+                bring_up_to_date(PARTS[name], quiet=chosen.quiet)
     except SetupFailed as failure:
         print(f"error: {failure}", file=sys.stderr)
         return 1
@@ -82,6 +86,7 @@ def in_order(names: list[str]) -> list[str]:
 def bring_up_to_date(part: Part, *, quiet: bool) -> None:
     """Install the part unless it is ready, and say which in one line."""
     step = Step(part.name)
+    part.notice()
     done = part.ready()
     if done is None:
         done = part.install(step)

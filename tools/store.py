@@ -117,13 +117,18 @@ def size_bytes(folder: Path) -> int:
     return total
 
 
-def write_json(path: Path, document: dict[str, Any]) -> None:
-    """Store a small document, whole or not at all."""
+def write_text(path: Path, text: str) -> None:
+    """Store a small file, whole or not at all."""
     with writable(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f".{path.name}.{os.getpid()}")
-        draft.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        draft.write_text(text, encoding="utf-8")
         os.replace(draft, path)
+
+
+def write_json(path: Path, document: dict[str, Any]) -> None:
+    """Store a small document, whole or not at all."""
+    write_text(path, json.dumps(document, indent=1, sort_keys=True) + "\n")
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
