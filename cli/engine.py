@@ -21,7 +21,9 @@ from cli.failure import INTERRUPTED, Failure
 from cli.stack import Stack
 
 Listener = Callable[[str, str, str], None]
-"""Called with (operation, resource type, resource name) when the engine has finished a resource."""
+"""Called with (operation, resource type, resource name) for each resource that the engine changes or would change."""
+
+UNCHANGED = ("same", "refresh", "read")
 
 
 @dataclass
@@ -34,7 +36,7 @@ class Result:
     @property
     def changed(self) -> int:
         """How many resources were not as wanted."""
-        return sum(count for operation, count in self.changes.items() if operation != "same")
+        return sum(count for operation, count in self.changes.items() if operation not in UNCHANGED)
 
 
 def run(stack: Stack, verb: str, *arguments: str, on_resource: Listener | None = None) -> Result:
@@ -168,7 +170,7 @@ def _lines(events: Any) -> Iterator[dict[str, Any]]:
 def _note(event: dict[str, Any], result: Result, on_resource: Listener | None) -> None:
     if outcome := event.get("resOutputsEvent"):
         step = outcome["metadata"]
-        if on_resource is not None:
+        if on_resource is not None and step["op"] not in UNCHANGED:
             on_resource(step["op"], step["type"], step["urn"].rsplit("::", 1)[-1])
     elif (diagnostic := event.get("diagnosticEvent")) and diagnostic.get("severity") == "error":
         result.errors.append(_plain(diagnostic))

@@ -19,8 +19,7 @@ def plan(stack: Stack, *, as_json: bool) -> None:
     planned: list[dict[str, str]] = []
 
     def note(operation: str, kind: str, name: str) -> None:
-        if operation != "same":
-            planned.append({"operation": operation, "type": kind, "name": name})
+        planned.append({"operation": operation, "type": kind, "name": name})
 
     with turn(f"isthmus plan {stack.name}", say=lambda words: Step("wait", out).say(words)):
         for sentence in engine.settle(stack):

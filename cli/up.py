@@ -68,9 +68,9 @@ def provision(stack: Stack, step: Step) -> outputs.PlatformOutputs:
     done: list[str] = []
 
     def note(operation: str, kind: str, name: str) -> None:
-        if operation != "same" and kind.startswith("isthmus:"):
+        if kind.startswith("isthmus:"):
             done.append(name)
-            step.doing(f"{name} is there, {len(done)} so far")
+            step.doing(f"{name}: {operation} done, {len(done)} so far")
 
     step.doing("starting the engine")
     result = engine.run(stack, "up", "--yes", "--skip-preview", "--refresh", on_resource=note)
