@@ -7,15 +7,17 @@ taken up again by the next run.
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
-if sys.version_info < (3, 11):
+if sys.version_info < (3, 11):  # noqa: UP036  this file alone must be readable to an old Python, to say so
     sys.exit(
-        "Isthmus needs Python 3.11 or newer and this is %d.%d: install one and run it with that, for example "
-        "`python3.12 tools/bootstrap.py`" % sys.version_info[:2]
+        "Isthmus needs Python 3.11 or newer and this is {}.{}: install one and run it with that, for example "
+        "`python3.12 tools/bootstrap.py`".format(*sys.version_info)
     )
-sys.path[0:1] = [__file__.rsplit("/", 2)[0] if __file__.count("/") > 1 else "."]
+# In place of the folder of this file: its modules are `tools.steps` and so on, and none may hide a standard one.
+sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from tools.steps import main  # noqa: E402  the line above makes it importable
+from tools.steps import main  # noqa: E402
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -25,7 +25,7 @@ def ready() -> str | None:
     if own and catalogue.parse_version(own["version"]) >= catalogue.ENGINE_AT_LEAST:
         return f"{own['version']} from PATH"
     receipt = store.read_json(catalogue.engine_folder() / store.RECEIPT)
-    return receipt and f"{receipt['version']}, built here"
+    return f"{receipt['version']}, built here" if receipt else None
 
 
 def notice() -> None:
@@ -120,8 +120,9 @@ def _go_from_wheel(step: Step) -> str:
     for candidate in (folder / "bin" / "go", *folder.glob("lib/python3.*/site-packages/go*/**/bin/go")):
         if candidate.exists():
             return str(candidate)
+    needed = ".".join(str(number) for number in _go_at_least())
     raise SetupFailed(
-        f"engine: no Go on PATH and none in the wheel for this platform: install Go {'.'.join(map(str, _go_at_least()))} or newer, or the "
+        f"engine: no Go {needed} on PATH and none in the wheel for this platform: install Go {needed} or newer, or the "
         "Pulumi command line itself, and run this again"
     )
 

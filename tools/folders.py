@@ -19,9 +19,9 @@ def cache() -> Path:
         return Path(chosen).expanduser().absolute()
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "isthmus"
-    shared = os.environ.get("XDG_CACHE_HOME", "")
+    shared = Path(os.environ.get("XDG_CACHE_HOME", ""))
     # The XDG specification says to ignore a relative path.
-    return (Path(shared) if os.path.isabs(shared) else Path.home() / ".cache") / "isthmus"
+    return (shared if shared.is_absolute() else Path.home() / ".cache") / "isthmus"
 
 
 def home() -> Path:

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from jgo.maven import MavenContext
+from jgo.maven import MavenContext  # pyright: ignore[reportMissingImports]  it is only in the servers' environment
 
 
 @contextmanager
@@ -31,7 +31,8 @@ def files(maven: MavenContext, coordinates: Iterable[str]) -> Iterator[tuple[str
     """Fetch these jars eight at a time, in the order given."""
     wanted = list(coordinates)
     with ThreadPoolExecutor(8) as pool:
-        yield from zip(wanted, pool.map(lambda one: maven.create_dependency(one).artifact.resolve(), wanted), strict=True)
+        paths = pool.map(lambda one: maven.create_dependency(one).artifact.resolve(), wanted)
+        yield from zip(wanted, paths, strict=True)
 
 
 def fetch(place: Path, coordinates: list[str]) -> None:

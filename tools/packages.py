@@ -88,7 +88,8 @@ def _uv_of_the_person() -> str:
 def create(step: Step, folder: Path, *, relocatable: bool = False) -> None:
     """Make an empty virtual environment at `folder`, in place of what is there."""
     command = [uv(step), "venv", "--clear", "--python", base_python(), str(folder)]
-    process.run(command + ["--relocatable"] * relocatable, step, env=_uv_environment(), cwd=folders.checkout(), timeout_seconds=300)
+    command += ["--relocatable"] * relocatable
+    process.run(command, step, env=_uv_environment(), cwd=folders.checkout(), timeout_seconds=300)
 
 
 def sync(step: Step, folder: Path, lock: str) -> None:

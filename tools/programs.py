@@ -60,7 +60,9 @@ def _pulumi() -> Program | None:
         return _program("pulumi", (own["path"],), own["version"], "PATH", env)
     folder = catalogue.engine_folder()
     receipt = store.read_json(folder / store.RECEIPT)
-    return receipt and _program("pulumi", (str(folder / "pulumi"),), receipt["version"], "cache", env)
+    if receipt is None:
+        return None
+    return _program("pulumi", (str(folder / "pulumi"),), receipt["version"], "cache", env)
 
 
 def _engine_path() -> str:
@@ -104,7 +106,7 @@ def _kafka() -> Program | None:
 
 
 def kafka_arguments(folder: Path, jars: list[str]) -> tuple[str, ...]:
-    """What Java is given to run a class of Kafka's; the class path is spelled out because the archive knows its order."""
+    """What Java is given to run a class of Kafka's; the class path is spelled out, as the archive knows its order."""
     archive = folder / catalogue.KAFKA_ARCHIVE
     shared = (f"-XX:SharedArchiveFile={archive}",) if archive.exists() else ()
     return (*catalogue.JAVA_FLAGS, *shared, "-cp", os.pathsep.join(f"{folder}/jars/{name}" for name in jars))
@@ -149,7 +151,7 @@ def note_on_path(name: str, version_of: Callable[[str], str]) -> None:
 
 def identity(path: str) -> list[int]:
     """Size in bytes and time of change in nanoseconds: what tells one build of a program from the next."""
-    about = os.stat(path)
+    about = Path(path).stat()
     return [about.st_size, about.st_mtime_ns]
 
 

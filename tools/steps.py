@@ -35,7 +35,7 @@ PARTS = {
     part.name: part
     for part in (
         _environment("infra", "the environment of the Pulumi program and the command line"),
-        Part("servers", "SeaweedFS, fake-gcs-server, Redis, Java", servers.ready, servers.install, notice=servers.notice),
+        Part("servers", "the local servers, and Java", servers.ready, servers.install, notice=servers.notice),
         Part("kafka", "Apache Kafka", kafka.ready, kafka.install, needs=("servers",)),
         _environment("runtime", "the environment that trains and serves"),
         Part("engine", "the Pulumi engine", engine.ready, engine.install, notice=engine.notice),

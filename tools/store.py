@@ -87,7 +87,7 @@ def appearing(target: Path, *, resume: bool = False) -> Iterator[Path]:
                 remove(making)
             raise
         remove(target)
-        os.rename(making, target)
+        making.rename(target)
 
 
 def remove(folder: Path) -> int:
@@ -96,7 +96,7 @@ def remove(folder: Path) -> int:
         return 0
     freed = size_bytes(folder)
     doomed = folder.parent / f".{folder.name.lstrip('.')}-{os.getpid()}.doomed"
-    os.rename(folder, doomed)
+    folder.rename(doomed)
     shutil.rmtree(doomed)
     return freed
 
@@ -112,7 +112,7 @@ def size_bytes(folder: Path) -> int:
     total = 0
     for place, _, names in os.walk(folder):
         for name in names:
-            about = os.lstat(os.path.join(place, name))
+            about = Path(place, name).lstat()
             total += about.st_size if about.st_nlink == 1 else 0
     return total
 
@@ -123,7 +123,7 @@ def write_text(path: Path, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f".{path.name}.{os.getpid()}")
         draft.write_text(text, encoding="utf-8")
-        os.replace(draft, path)
+        draft.replace(path)
 
 
 def write_json(path: Path, document: dict[str, Any]) -> None:
@@ -150,7 +150,7 @@ def writable(folder: Path) -> Iterator[None]:
             raise SetupFailed(f"the disk that holds {folder} is full: make room there and run this again") from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise SetupFailed(
-                f"cannot write to {error.filename or folder}: make it writable, or set ISTHMUS_CACHE to a folder that is"
+                f"cannot write to {error.filename or folder}: make it writable, or set ISTHMUS_CACHE to another folder"
             ) from error
         if error.errno in (errno.ENOTDIR, errno.EEXIST):
             raise SetupFailed(f"{error.filename or folder} is not a folder: move it away and run this again") from error
