@@ -11,8 +11,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import redis
+from redis import exceptions
 
 from tests.deadline import until
 from tools import locate
@@ -74,8 +76,8 @@ def redis_cluster(nodes: int = 3) -> Iterator[list[RedisServer]]:
 
 
 def _complete(client: redis.Redis, nodes: int) -> bool:
-    info = client.execute_command("CLUSTER INFO")
-    owners = client.execute_command("CLUSTER SLOTS")
+    info: Any = client.execute_command("CLUSTER INFO")
+    owners: Any = client.execute_command("CLUSTER SLOTS")
     return info["cluster_state"] == "ok" and int(info["cluster_known_nodes"]) == nodes and len(owners) == nodes
 
 
@@ -104,7 +106,7 @@ def _answers(server: RedisServer, password: str) -> bool:
     with server.client(password=password or None, socket_timeout=1) as client:
         try:
             return client.execute_command("PING") in (True, b"PONG")
-        except redis.exceptions.ConnectionError:
+        except exceptions.ConnectionError:
             return False
 
 

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import pytest
 
@@ -24,13 +24,16 @@ from adapters.errors import Invalid
 from adapters.ports import KeyValue, Script
 
 T = TypeVar("T")
+Read: TypeAlias = Callable[[str], bytes | None]
+Write: TypeAlias = Callable[..., None]
 
 INTEGER_MAX = (1 << 63) - 1
 SHORT_SECONDS = 0.15
 LONG_SECONDS = 600.0
 
 
-def _take_tokens(read: Callable[[str], bytes | None], write: Callable[..., None], keys: list[str], args: list[bytes]) -> int:
+def _take_tokens(read: Read, write: Write, keys: list[str], args: list[bytes]) -> int:
+    """How many whole tokens are left, or -1 where too few were."""
     capacity, refill_per_second, now_ms, wanted = (int(arg) for arg in args)
     stored = read(keys[0])
     tokens, since_ms = (int(part) for part in stored.split(b":")) if stored else (capacity * 1000, now_ms)
@@ -63,9 +66,7 @@ TOKEN_BUCKET = Script(
 )
 
 
-def _set_if_greater(
-    read: Callable[[str], bytes | None], write: Callable[..., None], keys: list[str], args: list[bytes]
-) -> bytes | None:
+def _set_if_greater(read: Read, write: Write, keys: list[str], args: list[bytes]) -> bytes | None:
     """The winner's previous number as text (`none` for the first), or None where the stored one is as great."""
     current = read(keys[0])
     if current is not None and int(current) >= int(args[0]):
@@ -274,9 +275,8 @@ class KeyValueSuite:
         assert key_value.get_many([name, name + "2"]) == [b"b", None]
 
     def test_of_many_that_compare_and_set_at_once_one_wins(self, key_value: KeyValue, name: str) -> None:
-        for round_ in range(10):
-            key = f"{name}{round_}"
-            wins = _at_once(8, lambda index, key=key: key_value.compare_and_set(key, expected=None, value=b"%d" % index))
+        for key in (f"{name}{attempt}" for attempt in range(10)):
+            wins = _at_once(8, _claim(key_value, key))
             assert wins.count(True) == 1
             assert key_value.get(key) == b"%d" % wins.index(True)
 
@@ -343,7 +343,8 @@ class KeyValueSuite:
             ))  # fmt: skip
             answers = [store.run(script, keys=keys, args=args) for store in (key_value, twin)]
             values = [store.get_many(keys) for store in (key_value, twin)]
-            assert answers[0] == answers[1] and values[0] == values[1], f"seed {seed}, step {step}: {script.name} {args}"
+            assert answers[0] == answers[1], f"step {step}: {script.name} {args}"
+            assert values[0] == values[1], f"step {step}: {script.name} {args}"
 
     def test_a_script_is_atomic(self, key_value: KeyValue, name: str) -> None:
         args = (40, 1, 1_700_000_000_000, 1)
@@ -351,7 +352,7 @@ class KeyValueSuite:
         assert sorted(answer for part in answers for answer in part) == [-1] * 40 + list(range(40))
 
     def test_a_script_gets_bytes_numbers_and_text(self, key_value: KeyValue, name: str) -> None:
-        echo = Script("echo", "return ARGV[1] .. '|' .. ARGV[2] .. '|' .. ARGV[3]", lambda _r, _w, _k, args: b"|".join(args))
+        echo = Script("echo", "return table.concat(ARGV, '|')", lambda _read, _write, _keys, args: b"|".join(args))
         assert key_value.run(echo, keys=[name], args=[b"\x00\xff", -7, "é"]) == b"\x00\xff|-7|" + "é".encode()
 
     @pytest.mark.parametrize("arg", [True, None, 1.5])
@@ -422,3 +423,7 @@ def _at_once(count: int, call: Callable[[int], T]) -> list[T]:
     with ThreadPoolExecutor(count) as pool:
         answers: Iterable[T] = pool.map(work, range(count))
         return list(answers)
+
+
+def _claim(key_value: KeyValue, key: str) -> Callable[[int], bool]:
+    return lambda index: key_value.compare_and_set(key, expected=None, value=b"%d" % index)

@@ -2,8 +2,9 @@
 
     store = MemoryKeyValue(clock=lambda: now)    # seconds that only grow; the default is the machine's own
 
-Scripts run their Python twin: `python(read, write, keys, args)` with `args` as bytes. `write(key, value)` drops an earlier
-TTL as Redis' SET does, `write(key, value, ttl_ms)` sets one, and `write(key, None)` deletes. A twin may touch only `keys`.
+Scripts run their Python twin: `python(read, write, keys, args)` with `args` as bytes. `write(key, value)` drops an
+earlier TTL as Redis' SET does, `write(key, value, ttl_ms)` sets one, and `write(key, None)` deletes. A twin may touch
+only `keys`.
 """
 
 from __future__ import annotations
@@ -143,9 +144,7 @@ class MemoryKeyValue:
 class _Access:
     """What a twin may read and write: the keys it was given, as on a cluster."""
 
-    def __init__(
-        self, keys: Sequence[str], read: Callable[[str], bytes | None], write: Callable[..., None]
-    ) -> None:
+    def __init__(self, keys: Sequence[str], read: Callable[[str], bytes | None], write: Callable[..., None]) -> None:
         self.keys = keys
         self._read = read
         self._write = write

@@ -1,7 +1,7 @@
 """Redis and Valkey, one server or a cluster, through redis-py over RESP3.
 
-Nothing is retried here: a lost connection leaves open whether an increment took place. Connections that the server closed
-while they lay idle are noticed before use and replaced.
+Nothing is retried here: a lost connection leaves open whether an increment took place. Connections that the server
+closed while they lay idle are noticed before use and replaced.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from adapters.settings import KeyValueSettings, reveal
 
 try:
     import redis
+    from redis import exceptions
     from redis.backoff import NoBackoff
     from redis.crc import key_slot
     from redis.maint_notifications import MaintNotificationsConfig
@@ -60,7 +61,9 @@ SET_MANY = "for i = 1, #KEYS do redis.call('SET', KEYS[i], ARGV[i + 1], 'PX', AR
 def open(section: KeyValueSettings) -> RedisKeyValue:
     """A connection pool to the server or the cluster that `section` names. Raises Invalid, Denied or Transient."""
     if not section.host:
-        raise Invalid("no Redis is named", name="key_value.host", cure="set ISTHMUS_KEY_VALUE_HOST, or run `isthmus up`")
+        raise Invalid(
+            "no Redis is named", name="key_value.host", cure="set ISTHMUS_KEY_VALUE_HOST, or run `isthmus up`"
+        )
     if "{" in section.prefix or "}" in section.prefix:
         raise Invalid("braces would move every key to one slot", name="key_value.prefix", cure="leave them out")
     options: dict[str, Any] = {
@@ -72,7 +75,6 @@ def open(section: KeyValueSettings) -> RedisKeyValue:
         "socket_timeout": section.timeout_seconds,
         "socket_connect_timeout": section.timeout_seconds,
         "socket_keepalive": True,
-        "max_connections": CONNECTIONS,
         "retry": Retry(NoBackoff(), 0),
         "maint_notifications_config": MaintNotificationsConfig(enabled=False),
     }
@@ -85,7 +87,8 @@ def open(section: KeyValueSettings) -> RedisKeyValue:
 def _single(section: KeyValueSettings, options: dict[str, Any]) -> redis.Redis:
     pool = redis.BlockingConnectionPool(
         connection_class=redis.SSLConnection if section.tls else redis.Connection,
-        timeout=section.timeout_seconds,
+        max_connections=CONNECTIONS,
+        timeout=section.timeout_seconds,  # type: ignore[arg-type]  # it goes to Queue.get, which takes a float
         health_check_interval=IDLE_CHECK_SECONDS,
         **options,
     )
@@ -93,12 +96,8 @@ def _single(section: KeyValueSettings, options: dict[str, Any]) -> redis.Redis:
 
 
 def _cluster(section: KeyValueSettings, options: dict[str, Any]) -> redis.RedisCluster:
-    return redis.RedisCluster(
-        ssl=section.tls,
-        connection_pool_class=redis.BlockingConnectionPool,
-        timeout=section.timeout_seconds,
-        **options,
-    )
+    # A pool for each node, as large as there are threads: redis-py's pool of a cluster cannot wait, it would refuse.
+    return redis.RedisCluster(ssl=section.tls, **options)
 
 
 class RedisKeyValue:
@@ -127,9 +126,7 @@ class RedisKeyValue:
     def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
         groups = self._by_slot(inputs.distinct(keys))
         answers = self._each([("MGET", *map(self._key, group)) for group in groups], keys)
-        found = {
-            key: value for group, values in zip(groups, answers, strict=True) for key, value in zip(group, values, strict=True)
-        }
+        found = {key: value for part in zip(groups, answers, strict=True) for key, value in zip(*part, strict=True)}
         return [found[key] for key in keys]
 
     def set_many(self, items: Mapping[str, bytes], *, ttl_seconds: float | None = None) -> None:
@@ -175,7 +172,7 @@ class RedisKeyValue:
         return inputs.key_bytes(key, prefix=self._prefix)
 
     def _by_slot(self, keys: list[str]) -> list[list[str]]:
-        """The keys in groups that one command may name: all of them on a single server, one group a slot on a cluster."""
+        """The keys in groups that one command may name: all on a single server, one group a slot on a cluster."""
         groups: dict[int, list[str]] = {}
         for key in keys:
             stored = self._key(key)
@@ -207,7 +204,7 @@ class RedisKeyValue:
         with translating(name):
             try:
                 return self._client.execute_command("EVALSHA", digest, *rest)
-            except redis.exceptions.NoScriptError:  # a server that is new, or whose scripts were flushed
+            except exceptions.NoScriptError:  # a server that is new, or whose scripts were flushed
                 return self._client.execute_command("EVAL", lua, *rest)
 
 

@@ -17,7 +17,12 @@ TABLE: tuple[tuple[tuple[type[Exception], ...], str, type[AdapterError], str], .
     ((native.AuthenticationError, native.AuthorizationError, native.NoPermissionError), "", Denied, LOGIN),
     ((native.AuthenticationWrongNumberOfArgsError,), "", Denied, LOGIN),
     ((native.TimeoutError,), "connecting", Transient, ADDRESS),
-    ((native.TimeoutError,), "", DeadlineExceeded, "whether it took effect is not known; raise key_value.timeout_seconds"),
+    (
+        (native.TimeoutError,),
+        "",
+        DeadlineExceeded,
+        "whether it took effect is not known; raise key_value.timeout_seconds",
+    ),
     ((native.ConnectionError,), "certificate verify failed", Denied, "check key_value.ca_file"),
     ((native.ConnectionError,), "", Transient, ADDRESS),
     ((native.ClusterError, native.TryAgainError, native.AskError), "", Transient, "the cluster is changing"),
