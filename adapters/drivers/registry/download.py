@@ -1,0 +1,59 @@
+"""A version's files in a local folder: all of them and checked, or none."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import uuid
+from pathlib import Path
+
+from adapters.drivers.registry import names
+from adapters.drivers.registry.blobs import Blobs
+from adapters.errors import Conflict
+from adapters.ports import Artifact, ModelVersion
+
+
+def label(version: ModelVersion, artifact: Artifact) -> str:
+    """What an error calls this file."""
+    return f"{version.model} version {version.version}, file {artifact.name}"
+
+
+def download(blobs: Blobs, version: ModelVersion, folder: Path) -> Path:
+    """See `ObjectRegistry.download`. Several processes may do this at once: one folder appears, all verify it."""
+    if folder.exists() and any(folder.iterdir()):
+        return _verified(version, folder)
+    names.check_files(artifact.name for artifact in version.artifacts)  # they become paths of this machine
+    staged = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
+    staged.mkdir(parents=True)
+    try:
+        for artifact in version.artifacts:
+            target = staged / artifact.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            blobs.fetch(artifact, target, label=label(version, artifact))
+        try:
+            staged.rename(folder)
+        except OSError:
+            if not folder.is_dir():
+                raise
+            return _verified(version, folder)  # another process was first
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)  # gone already when it was renamed
+    return folder
+
+
+def _verified(version: ModelVersion, folder: Path) -> Path:
+    expected = {artifact.name: artifact.sha256 for artifact in version.artifacts}
+    found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if not path.is_dir()}
+    for name in sorted(expected.keys() | found.keys()):
+        if name not in found or name not in expected or _sha256(found[name]) != expected[name]:
+            raise Conflict(
+                f"the folder is there, but its {name!r} is not as in {version.model} version {version.version}",
+                name=str(folder),
+                cure="remove the folder, or name another",
+            )
+    return folder
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
