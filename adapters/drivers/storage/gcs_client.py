@@ -1,0 +1,68 @@
+"""google-cloud-storage's client for one bucket, from settings."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from adapters import missing
+from adapters.errors import Invalid
+from adapters.settings import reveal
+
+if TYPE_CHECKING:
+    from google.auth.credentials import Credentials
+    from google.cloud.storage import Client
+
+    from adapters.settings import StorageSettings
+
+try:
+    from google.api_core.retry import Retry
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud import storage
+    from google.cloud.storage.retry import DEFAULT_RETRY
+    from requests.adapters import HTTPAdapter
+except ImportError as error:
+    raise missing("google-cloud-storage", extra="gcp") from error
+
+CONNECTIONS: Final = 64
+CONNECT_SECONDS: Final = 3.0
+
+
+def client(settings: StorageSettings) -> Client:
+    """A client of the settings' project. An emulator's endpoint is talked to without credentials."""
+    if not settings.bucket:
+        raise Invalid("no bucket is set", name="storage.bucket", cure="`isthmus up` writes it")
+    options: Any = {"api_endpoint": settings.endpoint} if settings.endpoint else None
+    made = storage.Client(project=settings.project or None, credentials=credentials(settings), client_options=options)
+    session = made._http  # the library offers no other way to size the pool
+    session.mount("https://", HTTPAdapter(pool_maxsize=CONNECTIONS))
+    session.mount("http://", HTTPAdapter(pool_maxsize=CONNECTIONS))
+    if settings.ca_file:
+        session.verify = settings.ca_file
+    return made
+
+
+def credentials(settings: StorageSettings) -> Credentials | None:
+    """Of the service account whose key `secret_key` refers to; none for an emulator; else the library's own search."""
+    document = reveal(settings.secret_key)
+    if document is None:
+        return AnonymousCredentials() if settings.endpoint else None
+    from google.oauth2.service_account import Credentials as ServiceAccount
+
+    try:
+        return ServiceAccount.from_service_account_info(json.loads(document), scopes=SCOPES)
+    except ValueError as error:
+        raise Invalid("not the JSON key of a service account", name="storage.secret_key") from error
+
+
+def timeouts(settings: StorageSettings) -> tuple[float, float]:
+    """Seconds to connect and seconds without a byte, per request."""
+    return min(CONNECT_SECONDS, settings.timeout_seconds), settings.timeout_seconds
+
+
+def part_retry(settings: StorageSettings) -> Retry:
+    """The library's own repetition for parts of an upload, whose offset makes each of them idempotent."""
+    return DEFAULT_RETRY.with_timeout(settings.timeout_seconds / 2).with_delay(initial=0.1, maximum=2.0, multiplier=2.0)
+
+
+SCOPES: Final = ("https://www.googleapis.com/auth/devstorage.read_write",)

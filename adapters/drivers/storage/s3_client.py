@@ -1,0 +1,74 @@
+"""boto3 clients for one bucket, from settings."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+from adapters import missing
+from adapters.errors import Invalid
+from adapters.settings import reveal
+
+if TYPE_CHECKING:
+    from adapters.settings import StorageSettings
+
+try:
+    import boto3
+    from botocore.config import Config
+except ImportError as error:
+    raise missing("boto3", extra="aws") from error
+
+CONNECTIONS: Final = 64
+CONNECT_SECONDS: Final = 3.0
+PART_ATTEMPTS: Final = 3
+
+
+class Clients:
+    """Two clients of one session: one sends every request once, because `adapters.retry` repeats whole operations; the
+    other repeats parts of an upload as the SDK does, because a part is all that has to be sent again."""
+
+    def __init__(self, settings: StorageSettings) -> None:
+        if not settings.bucket:
+            raise Invalid("no bucket is set", name="storage.bucket", cure="`isthmus up` writes it")
+        self.settings = settings
+        self.access_key, self.secret_key = reveal(settings.access_key), reveal(settings.secret_key)
+        if bool(self.access_key) != bool(self.secret_key):
+            raise Invalid("set both of access_key and secret_key, or neither", name="storage")
+        self.session = boto3.Session(
+            aws_access_key_id=self.access_key,
+            aws_secret_access_key=self.secret_key,
+            region_name=settings.region or ("us-east-1" if settings.endpoint else None),
+        )
+        self.once: Any = self._client(attempts=1)
+
+    @cached_property
+    def parts(self) -> Any:
+        """The client whose requests are repeated a few times."""
+        return self._client(attempts=PART_ATTEMPTS)
+
+    def _client(self, attempts: int) -> Any:
+        compatible = bool(self.settings.endpoint)
+        # Stores other than AWS often refuse the trailing checksums that the SDK adds by default.
+        checksums: Any = "when_required" if compatible else "when_supported"
+        return self.session.client(
+            "s3",
+            endpoint_url=self.settings.endpoint or None,
+            verify=self.settings.ca_file or None,
+            config=Config(
+                signature_version="s3v4",
+                s3={"addressing_style": "path" if compatible else "auto"},
+                request_checksum_calculation=checksums,
+                response_checksum_validation=checksums,
+                retries={"mode": "standard", "total_max_attempts": attempts},
+                max_pool_connections=CONNECTIONS,
+                connect_timeout=min(CONNECT_SECONDS, self.settings.timeout_seconds),
+                read_timeout=self.settings.timeout_seconds,
+                tcp_keepalive=True,
+            ),
+        )
+
+    def close(self) -> None:
+        """Free the connections."""
+        self.once.close()
+        if "parts" in self.__dict__:
+            self.parts.close()
