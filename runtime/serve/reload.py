@@ -1,0 +1,52 @@
+"""Following the registry: every few seconds, and when asked, whether an alias has moved."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from runtime.serve.meters import Meters
+from runtime.serve.shelf import Change, Shelf
+
+
+class Follower:
+    """The one that loads models: first all of them, then what changed. Its own thread, so that requests are not held up."""
+
+    def __init__(self, shelf: Shelf, meters: Meters, *, say: Callable[[str], None]) -> None:
+        self._shelf, self._meters, self._say = shelf, meters, say
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="load")
+        self.last_failure = ""
+
+    async def first(self) -> None:
+        """Load every model. Raises what keeps one from being loaded."""
+        await self._on_thread(self._shelf.load)
+
+    async def look(self) -> list[Change]:
+        """One look at the registry, and what it changed."""
+        changes = await self._on_thread(self._shelf.refresh)
+        failed = [change for change in changes if change.version is None]
+        self._meters.reloads += len(changes) - len(failed)
+        self._meters.reload_failures += len(failed)
+        self.last_failure = failed[-1].sentence if failed else ""
+        return changes
+
+    async def follow(self, *, every_seconds: float) -> None:
+        """Look again and again, until cancelled."""
+        while True:
+            await asyncio.sleep(every_seconds)
+            await self.look()
+
+    def close(self) -> None:
+        """Let a load that runs go on by itself, and start no other."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def _on_thread(self, work: Callable[[Callable[[Change], None]], None]) -> list[Change]:
+        changes: list[Change] = []
+
+        def told(change: Change) -> None:
+            changes.append(change)
+            self._say(change.sentence)
+
+        await asyncio.get_running_loop().run_in_executor(self._thread, work, told)
+        return changes

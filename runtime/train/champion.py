@@ -1,0 +1,57 @@
+"""Champion and challenger: which version the alias `champion` points at after a training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from adapters.errors import Conflict, NotFound
+from adapters.ports import ModelRegistry, ModelVersion
+from runtime.domain.reference import CHAMPION
+
+ATTEMPTS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether the challenger is champion now, and why, in one sentence."""
+
+    promoted: bool
+    reason: str
+
+
+def challenge(
+    registry: ModelRegistry, challenger: ModelVersion, metric: str, *, remeasure: Callable[[ModelVersion], float]
+) -> Verdict:
+    """Point `champion` at the challenger if it is at least as good on the same held-out rows, by compare-and-swap.
+
+    `remeasure` gives a champion's metric on the challenger's held-out rows; it is asked only when the champion was measured
+    on other rows. Raises Conflict when other trainings kept winning the race.
+    """
+    score = challenger.metrics[metric]
+    if not math.isfinite(score):
+        return Verdict(False, f"its {metric} is {score}, which is no result")
+    for _ in range(ATTEMPTS):
+        try:
+            champion = registry.get(challenger.model, CHAMPION)
+        except NotFound:
+            champion = None
+        if champion is not None and champion.version == challenger.version:
+            return Verdict(True, "it is the champion already")
+        if champion is None:
+            reason = "there was none before"
+        else:
+            same_rows = champion.lineage.get("data") == challenger.lineage.get("data")
+            bar = champion.metrics.get(metric, math.nan) if same_rows else remeasure(champion)
+            if score < bar:
+                return Verdict(False, f"its {metric} {score:.4f} is below the {bar:.4f} of version {champion.version}")
+            reason = f"its {metric} {score:.4f} is at least the {bar:.4f} of version {champion.version}"
+        try:
+            registry.set_alias(
+                challenger.model, CHAMPION, challenger.version, expected=champion.version if champion else None
+            )
+            return Verdict(True, reason)
+        except Conflict:
+            continue
+    raise Conflict("other trainings kept changing the champion", name=challenger.model, cure="run the training again")
