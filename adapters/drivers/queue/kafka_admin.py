@@ -1,0 +1,141 @@
+"""Questions to a Kafka cluster about its topics, offsets and groups."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
+
+from adapters.drivers.queue.kafka_errors import Trouble, classify
+from adapters.errors import Conflict, NotFound
+from adapters.ports import Position
+
+ANSWER_SECONDS = 10.0
+SETTLE_SECONDS = 30.0
+"""How long a created topic may take until every partition has a leader, or a deleted one until it is gone."""
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class KafkaAdmin:
+    """The administrative client of a queue. It connects at the first question."""
+
+    def __init__(self, config: Callable[[], dict[str, Any]], brokers: str) -> None:
+        self._config = config
+        self._trouble = Trouble(brokers)
+        self._lock = threading.Lock()
+        self._opened: AdminClient | None = None
+
+    @property
+    def _client(self) -> AdminClient:
+        with self._lock:
+            if self._opened is None:
+                self._opened = AdminClient({**self._config(), "error_cb": self._trouble.heard})
+            return self._opened
+
+    def partitions(self, topic: str) -> int:
+        """How many the topic has, all of them led. Raises NotFound; never makes the topic, as a metadata request may."""
+        description = self._describe(topic)
+        return len(description.partitions)
+
+    def exists(self, topic: str) -> bool:
+        """Whether there is such a topic."""
+        try:
+            return self.partitions(topic) > 0
+        except NotFound:
+            return False
+
+    def create(self, topic: str, partitions: int, replication: int, config: Mapping[str, str]) -> None:
+        """Make it and wait until it can be written to. Raises Conflict when it is there with other partitions."""
+        new = NewTopic(topic, num_partitions=partitions, replication_factor=replication, config=dict(config))
+        try:
+            self._ask("create the topic", topic, lambda client: client.create_topics([new]))
+        except Conflict:
+            if (there := self.partitions(topic)) != partitions:
+                raise Conflict(f"there with {there} partitions, not {partitions}", name=topic) from None
+        self._settled(topic, lambda: self._led(topic, partitions))
+
+    def delete(self, topic: str) -> None:
+        """Remove it and wait until it is gone."""
+        try:
+            self._ask("delete the topic", topic, lambda client: client.delete_topics([topic]))
+        except NotFound:
+            return
+        self._settled(topic, lambda: not self.exists(topic))
+
+    def offsets(self, topic: str, spec: OffsetSpec) -> dict[int, int]:
+        """Per partition the offset that the spec picks; -1 where there is none."""
+        wanted = {TopicPartition(topic, number): spec for number in range(self.partitions(topic))}
+        answers = self._ask("list offsets", topic, lambda client: client.list_offsets(wanted))
+        return {each.partition: answer.offset for each, answer in answers.items()}
+
+    def committed(self, topic: str, group: str) -> dict[int, int]:
+        """Per partition the group's committed offset; partitions it never committed are left out."""
+        request = ConsumerGroupTopicPartitions(
+            group, [TopicPartition(topic, number) for number in range(self.partitions(topic))]
+        )
+        answers = self._ask(
+            "read the group's offsets", group, lambda client: client.list_consumer_group_offsets([request])
+        )
+        offsets = answers[group].topic_partitions
+        for each in offsets:
+            if each.error is not None:
+                raise classify(each.error, group)
+        return {each.partition: each.offset for each in offsets if each.offset >= 0}
+
+    def pin(self, group: str, positions: Iterable[Position]) -> None:
+        """Commit these positions for a group without members. Raises Conflict for one that has some."""
+        offsets = [TopicPartition(each.topic, each.partition, each.offset) for each in positions]
+        request = ConsumerGroupTopicPartitions(group, offsets)
+        self._ask("set the group's start", group, lambda client: client.alter_consumer_group_offsets([request]))
+
+    def close(self) -> None:
+        """Forget the client; librdkafka ends its threads."""
+        with self._lock:
+            self._opened = None
+
+    def _describe(self, topic: str) -> Any:
+        answers = self._ask(
+            "describe the topic", topic, lambda client: client.describe_topics(TopicCollection([topic]))
+        )
+        return answers[topic]
+
+    def _led(self, topic: str, partitions: int) -> bool:
+        try:
+            described = self._describe(topic).partitions
+        except NotFound:
+            return False  # not every broker has heard of it yet
+        return len(described) == partitions and all(each.leader is not None for each in described)
+
+    def _settled(self, topic: str, settled: Callable[[], bool]) -> None:
+        started = time.monotonic()
+        while not settled():
+            if time.monotonic() - started > SETTLE_SECONDS:
+                raise self._trouble.late(f"settling the topic {topic}", SETTLE_SECONDS, started)
+            time.sleep(0.02)
+
+    def _ask(
+        self, doing: str, name: str, question: Callable[[AdminClient], Mapping[K, concurrent.futures.Future[V]]]
+    ) -> dict[K, V]:
+        """The answers to one request. The library itself would go on trying after a refused login; we do not."""
+        client = self._client
+        self._trouble.forget()
+        started = time.monotonic()
+        try:
+            futures = question(client)
+            while concurrent.futures.wait(futures.values(), timeout=0.05).not_done:
+                client.poll(0)
+                self._trouble.check()
+                if time.monotonic() - started > ANSWER_SECONDS:
+                    raise self._trouble.late(doing, ANSWER_SECONDS, started)
+            return {key: future.result() for key, future in futures.items()}
+        except KafkaException as error:
+            if error.args[0].code() in (KafkaError._TIMED_OUT, KafkaError.REQUEST_TIMED_OUT):
+                client.poll(0)
+                raise self._trouble.late(doing, ANSWER_SECONDS, started) from error
+            raise classify(error, name) from error

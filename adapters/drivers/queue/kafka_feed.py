@@ -1,0 +1,203 @@
+"""A member of a group at a Kafka broker, on librdkafka's batch consumer."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from itertools import groupby
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Message as Raw
+
+from adapters.drivers.queue import headers
+from adapters.drivers.queue.feed import Chunk, Commits, Listener, Placement, Received
+from adapters.drivers.queue.kafka_errors import Trouble, classify, log
+from adapters.drivers.queue.ledger import Partition
+from adapters.errors import AdapterError, Invalid
+from adapters.ports import Position
+
+ANSWER_SECONDS = 10.0
+"""How long to wait for the broker's answer to a question about offsets."""
+CLOSE_SECONDS = 10.0
+_SLICE_SECONDS = 0.2  # how long a refused login can go unnoticed
+
+
+class KafkaReceived(Received):
+    """A message over the library's own, decoded field by field when asked for."""
+
+    __slots__ = ()
+
+    def _decode(self, name: str) -> Any:
+        return _DECODERS[name](self.raw)
+
+
+def _identifier(raw: Raw) -> str:
+    """The publisher's, or, for a record that another library wrote, its place in the log, which is as lasting."""
+    for name, value in raw.headers() or ():
+        if name == headers.ID and value:
+            return value if isinstance(value, str) else value.decode("utf-8", "surrogateescape")
+    return f"{raw.topic()}/{raw.partition()}/{raw.offset()}"
+
+
+_DECODERS: dict[str, Any] = {
+    "id": _identifier,
+    "value": lambda raw: raw.value() or b"",
+    "key": lambda raw: raw.key(),
+    "headers": lambda raw: headers.decode_headers(dict(raw.headers() or ())),
+    "position": lambda raw: Position(raw.topic(), raw.partition(), raw.offset()),
+    "timestamp": lambda raw: datetime.fromtimestamp(max(0, raw.timestamp()[1]) / 1000, UTC),
+    "attempt": lambda raw: 1,
+}
+
+
+class KafkaFeed:
+    """One consumer. Its group callbacks run inside `poll` and `close`, in the caller's thread."""
+
+    def __init__(self, config: dict[str, Any], topics: Sequence[str], trouble: Trouble) -> None:
+        self._consumer = Consumer(config)
+        self._topics = list(topics)
+        self._trouble = trouble
+        self._group: str = config["group.id"]
+        self._unplaced: set[Partition] = set()
+        self._admitted = False
+        self._paused = False
+        self._closing = False
+
+    def join(self, listener: Listener, timeout_seconds: float) -> list[Chunk]:
+        self._listener = listener
+        deadline = time.monotonic() + timeout_seconds
+        self._consumer.subscribe(self._topics, on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
+        chunks: list[Chunk] = []
+        while not self._admitted and time.monotonic() < deadline:
+            chunks += self.poll(1, 0.05)
+        return chunks
+
+    def poll(self, limit: int, timeout_seconds: float) -> list[Chunk]:
+        deadline = time.monotonic() + timeout_seconds
+        raws: list[Raw] = []
+        if limit > 0 and not self._paused:
+            raws = self._consumer.consume(limit, 0.0)
+        while not raws and (wait := deadline - time.monotonic()) > 0 or self._paused or limit <= 0:
+            first = self._consumer.poll(min(max(wait, 0.0), _SLICE_SECONDS))
+            self._trouble.check()
+            if first is not None:
+                raws = [first, *self._consumer.consume(limit - 1, 0.0)] if limit > 1 else [first]
+            if self._paused or limit <= 0:
+                break
+        if self._unplaced:
+            self._place()
+        return _chunks([raw for raw in raws if self._is_record(raw)] if any(map(Raw.error, raws)) else raws)
+
+    def _is_record(self, raw: Raw) -> bool:
+        error = raw.error()
+        if error is None:
+            return True
+        if error.code() == KafkaError._MAX_POLL_EXCEEDED or error.retriable():
+            log.warning("Kafka group %s: %s", self._group, error.str())
+            return False
+        raise classify(error, raw.topic() or self._group)
+
+    def pause(self, paused: bool) -> None:
+        if paused == self._paused:
+            return
+        self._paused = paused
+        mine = self._consumer.assignment()
+        (self._consumer.pause if paused else self._consumer.resume)(mine)
+
+    def commit(self, commits: Commits) -> None:
+        offsets = [TopicPartition(each.topic, each.number, *commit) for each, commit in commits.items()]
+        try:
+            results = self._consumer.commit(offsets=offsets, asynchronous=False)
+        except KafkaException as error:
+            raise classify(error, self._group) from error
+        for result in results:
+            if result.error is not None:
+                raise classify(result.error, f"{self._group} on {result.topic}/{result.partition}")
+
+    def seek(self, partition: Partition, offset: int) -> None:
+        at = TopicPartition(partition.topic, partition.number, offset)
+        deadline = time.monotonic() + ANSWER_SECONDS
+        try:
+            _, end = self._consumer.get_watermark_offsets(at, timeout=ANSWER_SECONDS)
+            if offset > end:
+                raise Invalid(f"offset {offset} is past the end, {end}", name=f"{partition.topic}/{partition.number}")
+            while True:
+                try:
+                    return self._consumer.seek(at)
+                except KafkaException as error:
+                    # A partition that was assigned a moment ago has no fetcher to tell yet.
+                    if error.args[0].code() != KafkaError._STATE or time.monotonic() > deadline:
+                        raise
+                    time.sleep(0.01)
+        except KafkaException as error:
+            raise classify(error, f"{partition.topic}/{partition.number}") from error
+
+    def close(self) -> None:
+        self._closing = True
+        self._consumer.close()
+
+    # ------------------------------------------------------------------------------------ the group's callbacks
+
+    def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._admitted = True
+        self._unplaced.update(Partition(each.topic, each.partition) for each in partitions)
+        if self._paused and partitions:
+            consumer.incremental_assign(partitions)
+            consumer.pause(partitions)
+
+    def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._listener.revoke(self._known(partitions))
+
+    def _lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._listener.lose(self._known(partitions))
+
+    def _known(self, partitions: list[TopicPartition]) -> list[Partition]:
+        """Those of them that the listener was told of; the others are forgotten."""
+        gone = {Partition(each.topic, each.partition) for each in partitions}
+        known = gone - self._unplaced
+        self._unplaced -= gone
+        return sorted(known)
+
+    def _place(self) -> None:
+        """Learn where the group stands on partitions just assigned, before anything of them is handed out."""
+        wanted = [TopicPartition(*each) for each in sorted(self._unplaced)]
+        try:
+            placements = [self._placement(each) for each in self._consumer.committed(wanted, timeout=ANSWER_SECONDS)]
+        except KafkaException as error:
+            raise classify(error, self._group) from error
+        self._unplaced.clear()
+        self._listener.assign(placements)
+
+    def _placement(self, committed: TopicPartition) -> Placement:
+        if committed.error is not None:
+            raise KafkaException(committed.error)
+        offset = committed.offset
+        if offset < 0:
+            offset, _ = self._consumer.get_watermark_offsets(committed, timeout=ANSWER_SECONDS)
+        return Placement(Partition(committed.topic, committed.partition), offset, committed.metadata or "")
+
+
+def _chunks(raws: list[Raw]) -> list[Chunk]:
+    if not raws:
+        return []
+    numbers = list(map(Raw.partition, raws))
+    topics = list(map(Raw.topic, raws))
+    if numbers.count(numbers[0]) == len(raws) and topics.count(topics[0]) == len(raws):
+        return [_chunk(raws)]
+    return [_chunk(list(run)) for _, run in groupby(raws, key=lambda raw: (raw.topic(), raw.partition()))]
+
+
+def _chunk(raws: list[Raw]) -> Chunk:
+    """Built by maps over slot setters, because a Python loop here would cost more than the network."""
+    offsets = list(map(Raw.offset, raws))
+    messages = list(map(KafkaReceived.__new__, [KafkaReceived] * len(raws)))
+    deque(map(_set_raw, messages, raws), maxlen=0)
+    deque(map(_set_offset, messages, offsets), maxlen=0)
+    return Chunk(Partition(raws[0].topic(), raws[0].partition()), offsets, messages)  # type: ignore[arg-type]
+
+
+_set_raw = Received.raw.__set__  # type: ignore[attr-defined]
+_set_offset = Received.offset.__set__  # type: ignore[attr-defined]
