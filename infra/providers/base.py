@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-from infra.providers.wire import UNKNOWN, Path, Properties, show
+from infra.providers.values import UNKNOWN, Path, Properties, show
 
 Severity = Literal["debug", "info", "warning", "error"]
 ChangeKind = Literal["add", "delete", "update"]

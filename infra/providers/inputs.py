@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from infra.providers.base import Checked, Failure, failure
-from infra.providers.wire import Properties, has_unknown
+from infra.providers.values import Properties, has_unknown
 
 T = TypeVar("T", bound=msgspec.Struct)
 _AT_PATH = re.compile(r" - at `\$(?P<path>.*)`$")

@@ -35,7 +35,8 @@ from pulumi.runtime.proto import (
 )
 
 from infra.providers.base import Call, Cancelled, Change, Difference, Incomplete, Provider, ProviderError, State
-from infra.providers.wire import Secrets, decode, encode, show
+from infra.providers.values import show
+from infra.providers.wire import Secrets, decode, encode
 
 # The engine kills a plugin five seconds after it interrupted it.
 _WIND_DOWN_SECONDS = 4.0

@@ -8,46 +8,21 @@ references are kept as the maps they are, and travel through untouched.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from google.protobuf import struct_pb2
 from pulumi.runtime import rpc
 
-Path = tuple[str | int, ...]
-Properties = dict[str, Any]
+from infra.providers.values import UNKNOWN, Path, Properties, Secret, show, strings_in
 
 SIGNATURE = rpc._special_sig_key  # pyright: ignore[reportPrivateUsage] - the wire format's own constants
 SECRET = rpc._special_secret_sig  # pyright: ignore[reportPrivateUsage]
 OUTPUT = rpc._special_output_value_sig  # pyright: ignore[reportPrivateUsage]
 _UNKNOWN_ON_WIRE = rpc.UNKNOWN
-_PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*\Z")
 # A derived output is marked secret when it contains a secret input. Shorter ones would match by accident.
 _SHORTEST_TRACKED_SECRET = 6
-
-
-class Unknown:
-    """A value that a preview cannot know. There is one, `UNKNOWN`; it equals only itself."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "UNKNOWN"
-
-
-UNKNOWN = Unknown()
-
-
-@dataclass(frozen=True)
-class Secret:
-    """Wraps an output that must be encrypted in the state and hidden in every message."""
-
-    value: Any
-
-    def __repr__(self) -> str:
-        return "Secret(...)"
 
 
 @dataclass
@@ -142,37 +117,3 @@ def _bare(value: Any, path: Path, secrets: Secrets) -> struct_pb2.Value:
 def _marked(value: struct_pb2.Value) -> struct_pb2.Value:
     fields = {SIGNATURE: struct_pb2.Value(string_value=SECRET), "value": value}
     return struct_pb2.Value(struct_value=struct_pb2.Struct(fields=fields))
-
-
-def strings_in(value: Any) -> Iterator[str]:
-    """Every string inside `value`, however deep; keys are not values."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from strings_in(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from strings_in(item)
-
-
-def has_unknown(value: Any) -> bool:
-    """Whether any part of `value` is not known yet."""
-    if isinstance(value, Mapping):
-        return any(has_unknown(item) for item in value.values())
-    if isinstance(value, list | tuple):
-        return any(has_unknown(item) for item in value)
-    return value is UNKNOWN
-
-
-def show(path: Path) -> str:
-    """`path` as the engine writes property paths: `files["a.b"].lines[0]`."""
-    text = ""
-    for step in path:
-        if isinstance(step, int):
-            text += f"[{step}]"
-        elif _PLAIN_KEY.match(step):
-            text += f".{step}" if text else step
-        else:
-            text += '["' + step.replace("\\", "\\\\").replace('"', '\\"') + '"]'
-    return text

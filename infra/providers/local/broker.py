@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -21,6 +22,7 @@ from confluent_kafka.admin import (  # pyright: ignore[reportPrivateImportUsage]
 from infra.providers.base import ProviderError
 
 _TIMEOUT_SECONDS = 10.0
+_CONNECT_SECONDS = 3.0
 _UNREACHABLE = (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._RESOLVE)
 
 
@@ -32,7 +34,10 @@ class Broker:
     """One cluster, found by its bootstrap address `host:port[,host:port]`."""
 
     def __init__(self, bootstrap: str) -> None:
+        """Raises BrokerUnreachable at once where nothing listens: the client itself would try for a long while."""
         self._bootstrap = bootstrap
+        if not any(_listens(address) for address in bootstrap.split(",")):
+            raise BrokerUnreachable(f"no broker answers at {bootstrap}")
         self._admin = AdminClient(
             {
                 "bootstrap.servers": bootstrap,
@@ -112,6 +117,15 @@ class Broker:
             raise ProviderError(f"Kafka at {self._bootstrap} would not {what}: {told}") from error
         except TimeoutError as error:
             raise BrokerUnreachable(f"could not {what}: {self._bootstrap} did not answer in time") from error
+
+
+def _listens(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS):
+            return True
+    except OSError:
+        return False
 
 
 def _limits() -> dict[str, Any]:

@@ -22,6 +22,8 @@ from infra.providers.local.templates import HOST, Scope, render
 
 _PORT_ATTEMPTS = 5
 _POLL_SECONDS = 0.03
+# Without a probe, a program that cannot even start is noticed by its early end.
+_SETTLE_SECONDS = 0.3
 _HURRIED_GRACE_SECONDS = 1.0
 # A process gets these of the environment and no more: the engine's holds passphrases and the person's cloud keys.
 _INHERITED = ("HOME", "LANG", "LOGNAME", "PATH", "TMPDIR", "TZ", "USER", "SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -209,7 +211,9 @@ def _await_ready(start: _Start, child: subprocess.Popen[bytes] | None) -> None:
         start.call.status(f"waiting for {readiness.describe(probe, record.ports)}")
         ready = readiness.probe(probe, record, start.place.log, start.log_offset)
         _wait(start, _unless_dead(start, child, ready), f"not ready: {readiness.describe(probe, record.ports)}")
-    _unless_dead(start, child, lambda: True)()
+    if not start.spec.ready:
+        settled = time.monotonic() + _SETTLE_SECONDS
+        _wait(start, _unless_dead(start, child, lambda: time.monotonic() > settled), "it did not settle")
     record.phase = "ready"
     records.save(start.place, record)
 

@@ -9,7 +9,7 @@ from infra.providers.local.places import Place
 from infra.providers.local.records import Record
 from infra.providers.local.spec import RESTARTING, ProcessInputs
 from infra.providers.local.templates import render
-from infra.providers.wire import UNKNOWN, Properties, has_unknown
+from infra.providers.values import UNKNOWN, Properties, has_unknown
 
 
 class Process(Resource):

@@ -15,7 +15,7 @@ import tools
 from infra.providers.base import Checked, Failure, failure
 from infra.providers.inputs import check_inputs, known
 from infra.providers.local.templates import Names, problems
-from infra.providers.wire import Path, Properties
+from infra.providers.values import Path, Properties
 
 Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,30}$")]
 Port = Annotated[int, Meta(ge=0, le=65535)]

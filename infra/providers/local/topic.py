@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from infra.providers.base import Call, Change, Checked, Difference, Failure, Resource, State, compare
 from infra.providers.inputs import check_inputs, known, parse
-from infra.providers.wire import UNKNOWN, Properties
+from infra.providers.values import UNKNOWN, Properties
 
 if TYPE_CHECKING:
     from infra.providers.local.broker import Broker
