@@ -19,8 +19,8 @@ PYTHON_AT_LEAST = (3, 11)
 class Tool:
     """A program that `locate` finds.
 
-    `step` is what to give to `tools/bootstrap.py` to install it; `licence` an SPDX expression, empty where it depends
-    on the version that was found.
+    `step` is what to give to `tools/bootstrap.py` to install it, empty where it comes with the checkout; `licence` an
+    SPDX expression, empty where it depends on the version that was found.
     """
 
     name: str
@@ -35,7 +35,7 @@ TOOLS = {
         Tool("python-infra", "infra", "runs the Pulumi program and the command line", "PSF-2.0"),
         Tool("python-runtime", "runtime", "trains and serves", "PSF-2.0"),
         Tool("pulumi", "engine", "brings infrastructure up and takes it down", "Apache-2.0"),
-        Tool("pulumi-language-python", "engine", "runs Python programs for the engine", "Apache-2.0"),
+        Tool("pulumi-language-python", "", "runs Python programs for the engine", "Apache-2.0"),
         Tool("seaweedfs", "servers", "object storage with the S3 protocol", "Apache-2.0"),
         Tool("fake-gcs-server", "servers", "object storage with the GCS protocol", "BSD-2-Clause"),
         Tool("redis-server", "servers", "online features, caches, rate limits"),

@@ -1,4 +1,4 @@
-"""Is this machine ready: `python3 -m tools.check [--json]`; a line for each part, status 1 if a needed one is missing."""
+"""Is this machine ready: `python3 -m tools.check [--json]`; one line a part, status 1 if a needed one is missing."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def _tool(tool: catalogue.Tool) -> Finding:
         program = programs.locate(tool.name)
     except ToolMissing as missing:
         return Finding(tool.name, False, "not installed", licence=tool.licence, advice=str(missing).split(": ", 1)[1])
-    if steps.PARTS[tool.step].ready() is None:
+    if tool.step and steps.PARTS[tool.step].ready() is None:
         advice = f"not as its lock says: run `python3 tools/bootstrap.py {tool.step}`"
         return Finding(tool.name, False, program.version, program.source, program.licence, advice)
     return Finding(tool.name, True, program.version, program.source, program.licence, licence_note(program.licence))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools import catalogue, folders, packages, store
+from tools.failure import Unreachable
 from tools.progress import Step
 
 _UNFINISHED = ".isthmus-unfinished"
@@ -25,6 +26,11 @@ class Environment:
     def folder(self) -> Path:
         """Where it lies."""
         return folders.checkout() / self.folder_name
+
+    @property
+    def key(self) -> str:
+        """The name of its lock in the cache, where every checkout has its own."""
+        return f"{self.lock}-{zlib.crc32(os.fsencode(self.folder)):08x}"
 
 
 ENVIRONMENTS = {
@@ -48,34 +54,49 @@ def ready(environment: Environment) -> str | None:
 def install(environment: Environment, step: Step) -> str:
     """Bring the environment up to date; one that an earlier run left in the middle is made anew."""
     folder = environment.folder
-    # Another checkout has environments of its own.
-    key = f"{environment.lock}-{zlib.crc32(os.fsencode(folder)):08x}"
-    with store.exclusive(key, f"which installs {environment.folder_name}", step.say):
+    with store.exclusive(environment.key, f"which installs {environment.folder_name}", step.say):
         done = ready(environment)
         if done:
             return done
-        if not (folder / "lib").exists():
-            packages.room(step, folder, catalogue.NEEDED_MB[environment.lock])
-        broken = (folder / _UNFINISHED).exists() or not _runs(environment)
         store.sweep(folder.parent, folder.name)
         with store.writable(folder.parent):
-            if broken:
+            if _broken(environment):
+                remove(environment)
+                packages.room(step, folder, catalogue.NEEDED_MB[environment.lock])
                 packages.create(step, folder)
-            (folder / _UNFINISHED).touch()
-            (folder / store.RECEIPT).unlink(missing_ok=True)
-            packages.sync(step, folder, environment.lock)
-            site = _site_packages(folder)
-            (site / "isthmus.pth").write_text(f"{folders.checkout()}\n", encoding="utf-8")
-            for name, entry in environment.scripts:
-                _write_script(folder / "bin" / name, folder / "bin" / "python", entry)
-            stamp = {
-                "wants": _wants(environment),
-                "python": _python_version(folder),
-                "packages": len(list(site.glob("*.dist-info"))),
-            }
-            store.write_json(folder / store.RECEIPT, stamp)
-            (folder / _UNFINISHED).unlink()
+            _bring_up_to_date(environment, step)
         return ready(environment) or "installed"
+
+
+def _bring_up_to_date(environment: Environment, step: Step) -> None:
+    folder = environment.folder
+    (folder / _UNFINISHED).touch()
+    (folder / store.RECEIPT).unlink(missing_ok=True)
+    try:
+        packages.sync(step, folder, environment.lock)
+    except Unreachable:
+        (folder / _UNFINISHED).unlink()  # it is what it was, and good until its index answers again
+        raise
+    packages.compile_bytecode(step, folder)
+    site = packages.site_packages(folder)
+    (site / "isthmus.pth").write_text(f"{folders.checkout()}\n", encoding="utf-8")
+    for name, entry in environment.scripts:
+        _write_script(folder / "bin" / name, folder / "bin" / "python", entry)
+    stamp = {
+        "wants": _wants(environment),
+        "python": _python_version(folder),
+        "packages": len(list(site.glob("*.dist-info"))),
+    }
+    store.write_json(folder / store.RECEIPT, stamp)
+    (folder / _UNFINISHED).unlink()
+
+
+def _broken(environment: Environment) -> bool:
+    """Whether to begin anew: it is not there, was left half-made, lost its interpreter, or was moved here."""
+    folder = environment.folder
+    stamp = store.read_json(folder / store.RECEIPT) or {}
+    moved = stamp.get("wants", {}).get("checkout", str(folders.checkout())) != str(folders.checkout())
+    return (folder / _UNFINISHED).exists() or not _runs(environment) or moved
 
 
 def _wants(environment: Environment) -> dict[str, str]:
@@ -85,10 +106,6 @@ def _wants(environment: Environment) -> dict[str, str]:
 def _runs(environment: Environment) -> bool:
     """Whether its interpreter is still there: `bin/python` is a link to the system's, which may have been removed."""
     return (environment.folder / "bin" / "python").exists() and (environment.folder / "pyvenv.cfg").exists()
-
-
-def _site_packages(folder: Path) -> Path:
-    return next((folder / "lib").glob("python3.*")) / "site-packages"
 
 
 def _python_version(folder: Path) -> str:
@@ -104,7 +121,7 @@ def _write_script(path: Path, python: Path, entry: str) -> None:
     module, _, function = entry.partition(":")
     path.write_text(
         "#!/bin/sh\n"
-        f"'''exec' \"{python}\" \"$0\" \"$@\"\n"
+        f'\'\'\'exec\' "{python}" "$0" "$@"\n'
         "' '''\n"
         "import sys\n\n"
         f"from {module} import {function}\n\n"

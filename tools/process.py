@@ -12,7 +12,7 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
 
 from tools import folders, store
-from tools.failure import SetupFailed
+from tools.failure import SetupFailed, Unreachable
 from tools.progress import Step
 
 _TICK_SECONDS = 0.25
@@ -21,7 +21,7 @@ _TAIL_LINES = 8
 _NO_NETWORK = re.compile(
     r"dns error|failed to lookup|could not resolve|name resolution|network is unreachable|no route to host"
     r"|connection refused|connection reset|no such host|i/o timeout|timed out|tunnel|proxyconnect"
-    r"|newconnectionerror|max retries exceeded|error sending request|client error \(connect\)",
+    r"|newconnectionerror|max retries exceeded|from versions: none|error sending request|client error \(connect\)",
     re.IGNORECASE,
 )
 _NO_ROOM = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
@@ -128,7 +128,7 @@ def _failure(step: Step, program: str, log: Path, begins: int, status: int) -> S
     if _NO_ROOM.search(words):
         return SetupFailed(f"{step.name}: the disk is full: make room and run this again (log: {log})")
     if _NO_NETWORK.search(words):
-        return SetupFailed(
+        return Unreachable(
             f"{step.name}: {program} could not reach its package index: check the network, or the proxy and index that "
             f"HTTPS_PROXY, PIP_INDEX_URL, UV_DEFAULT_INDEX and GOPROXY name, and run this again (log: {log})"
         )

@@ -43,6 +43,8 @@ def locate(name: str) -> Program:
     if tool is None:
         raise KeyError(f"no tool is called {name!r}: expected one of {', '.join(catalogue.TOOLS)}")
     found = _FINDERS[name]()
+    if found is None and not tool.step:
+        raise ToolMissing(f"{name} is not in this checkout: restore {language_host_folder()} from the repository")
     if found is None:
         raise ToolMissing(f"{name} is not installed: run `python3 tools/bootstrap.py {tool.step}`")
     return found

@@ -6,6 +6,7 @@ import argparse
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from tools import engine, environments, folders, kafka, servers, store
@@ -53,18 +54,20 @@ def main(arguments: list[str]) -> int:
         epilog="parts: " + "; ".join(f"{part.name}: {part.what}" for part in PARTS.values()),
     )
     parser.add_argument("what", nargs="*", metavar="WHAT", help=f"{', '.join(PARTS)}, all, or clean")
+    parser.add_argument("--data", action="store_true", help="with clean: delete what the local platform keeps, too")
     parser.add_argument("--quiet", action="store_true", help="say nothing of what is up to date already")
     chosen = parser.parse_args(arguments)
     unknown = [name for name in chosen.what if name not in (*PARTS, "all", "clean")]
     if unknown:
         parser.error(f"no part is called {unknown[0]!r}: expected {', '.join(PARTS)}, all or clean")
+    if (chosen.data or "clean" in chosen.what) and chosen.what != ["clean"]:
+        parser.error("`clean` goes alone, and `--data` only with it")
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _as_interrupt)
     try:
-        if "clean" in chosen.what:
-            with store.writable(folders.cache()):
-                return clean()
         with store.writable(folders.cache()):
+            if chosen.what == ["clean"]:
+                return clean(data=chosen.data)
             for name in in_order(chosen.what):
                 bring_up_to_date(PARTS[name], quiet=chosen.quiet)
     except SetupFailed as failure:
@@ -95,16 +98,23 @@ def bring_up_to_date(part: Part, *, quiet: bool) -> None:
         step.say(done)
 
 
-def clean() -> int:
-    """Delete the installed tools and the environments. The local platform's home, and so its data, stays."""
+def clean(*, data: bool) -> int:
+    """Delete the installed tools and this checkout's environments; with `data` what the local platform keeps, too."""
     step = Step("clean")
     freed = 0
-    for environment in ENVIRONMENTS.values():
-        step.doing(f"deleting {environment.folder_name}")
-        freed += environments.remove(environment)
-    for name in ("tools", "logs"):
-        freed += store.remove(folders.cache() / name)
-    step.say(f"{megabytes(freed)} freed; {folders.home()} is left as it was")
+    with ExitStack() as held:
+        for name in ("uv", "servers", "kafka", "engine"):
+            held.enter_context(store.exclusive(name, "which deletes the tools", step.say))
+        for environment in ENVIRONMENTS.values():
+            held.enter_context(store.exclusive(environment.key, f"which deletes {environment.folder_name}", step.say))
+            step.doing(f"deleting {environment.folder_name}")
+            freed += environments.remove(environment)
+        doomed = [folders.cache() / name for name in ("tools", "logs")] + [folders.home()] * data
+        for folder in doomed:
+            step.doing(f"deleting {folder}")
+            store.sweep(folder.parent, folder.name)
+            freed += store.remove(folder)
+    step.say(f"{megabytes(freed)} freed" + ("" if data else f"; {folders.home()} is left as it was"))
     return 0
 
 

@@ -142,16 +142,16 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 @contextmanager
 def writable(folder: Path) -> Iterator[None]:
-    """Tell a full disk, a read-only file system and a folder of somebody else's in one sentence each."""
+    """Tell a full disk, a read-only file system, a folder of somebody else's and the like in one sentence each."""
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise SetupFailed(f"the disk that holds {folder} is full: make room there and run this again") from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise SetupFailed(
-                f"cannot write to {error.filename or folder}: make it writable, or set ISTHMUS_CACHE to another folder"
-            ) from error
-        if error.errno in (errno.ENOTDIR, errno.EEXIST):
-            raise SetupFailed(f"{error.filename or folder} is not a folder: move it away and run this again") from error
-        raise
+        raise SetupFailed(_sentence(error, folder)) from error
+
+
+def _sentence(error: OSError, folder: Path) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"the disk that holds {folder} is full: make room there and run this again"
+    ours = folder.is_relative_to(folders.cache())
+    cure = "set ISTHMUS_CACHE to a folder that can be written to" if ours else "correct that"
+    return f"{folder} cannot be used ({error.strerror}: {error.filename}): {cure} and run this again"
