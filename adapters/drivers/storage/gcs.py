@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
+from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, urlencode
@@ -15,7 +16,7 @@ from google.cloud.storage import Blob
 
 from adapters.drivers.storage import gcs_client, rules
 from adapters.drivers.storage.driver import Versions, raising
-from adapters.drivers.storage.gcs_errors import translating
+from adapters.drivers.storage.gcs_errors import BY_STATUS, translating
 from adapters.drivers.storage.gcs_objects import CLASSES, Answer, Download, PartReader, Upload, generation, info, listed
 from adapters.drivers.storage.parts import PART_BYTES, in_parts
 from adapters.errors import AdapterError, NotFound
@@ -24,6 +25,7 @@ from adapters.ports import Body, Capability, Object, ObjectInfo, Page, StorageCl
 if TYPE_CHECKING:
     from google.cloud.storage import Bucket, Client
 
+    from adapters.drivers.storage.bulk import Bulk
     from adapters.settings import StorageSettings
 
 LISTED: Final = "items(name,size,generation,timeCreated,storageClass),prefixes,nextPageToken"
@@ -40,7 +42,7 @@ class GcsStorage:
     def __init__(self, client: Client, settings: StorageSettings) -> None:
         self._client = client
         self._bucket: Bucket = client.bucket(settings.bucket)
-        self._name, self._endpoint = settings.bucket, settings.endpoint
+        self._settings = settings
         # Repetition belongs to `adapters.retry`: the library repeats only parts, below.
         self._once: Any = {"timeout": gcs_client.timeouts(settings), "retry": None}
         self._parts: Any = {**self._once, "retry": gcs_client.part_retry(settings)}
@@ -72,7 +74,7 @@ class GcsStorage:
 
     def list(self, prefix: str = "", *, delimiter: str = "", cursor: str | None = None, limit: int = 1000) -> Page:
         rules.check_limit(limit)
-        with translating(prefix or self._name):
+        with translating(prefix or self._settings.bucket):
             found: Any = self._client.list_blobs(
                 self._bucket,
                 prefix=rules.check_prefix(prefix) or None,
@@ -92,20 +94,10 @@ class GcsStorage:
         return [*raising(self.put_each(items))]
 
     def get_each(self, keys: Iterable[str]) -> Iterator[Object | AdapterError]:
-        for key in keys:
-            try:
-                answer: Object | AdapterError = self.get(key)
-            except AdapterError as error:
-                answer = error
-            yield answer
+        return self._bulk.get_each(keys)
 
     def put_each(self, items: Iterable[tuple[str, Body]]) -> Iterator[Version | AdapterError]:
-        for key, body in items:
-            try:
-                answer: Version | AdapterError = self.put(key, body)
-            except AdapterError as error:
-                answer = error
-            yield answer
+        return self._bulk.put_each(items)
 
     def put(
         self,
@@ -189,7 +181,7 @@ class GcsStorage:
         if Capability.PRESIGN not in self.capabilities:
             raise rules.unsupported(Capability.PRESIGN, "gcs", "these credentials cannot sign")
         rules.check_presign(rules.check_key(key), verb, expires_seconds)
-        place: dict[str, Any] = {"api_access_endpoint": self._endpoint} if self._endpoint else {}
+        place: dict[str, Any] = {"api_access_endpoint": endpoint} if (endpoint := self._settings.endpoint) else {}
         return Blob(key, self._bucket).generate_signed_url(
             version="v4", method=verb, expiration=timedelta(seconds=expires_seconds), **place
         )
@@ -227,7 +219,21 @@ class GcsStorage:
 
     def close(self) -> None:
         """Free the connections."""
+        if "_bulk" in self.__dict__:
+            self._bulk.close()
         self._client.close()
+
+    @cached_property
+    def _bulk(self) -> Bulk:
+        from adapters.drivers.storage.bulk import Bulk
+
+        return Bulk(
+            gcs_client.bulk_store(self._client, self._settings),
+            self,
+            version_of=lambda answer: answer["version"],
+            meanings=BY_STATUS,
+            writes=not self._settings.endpoint,  # emulators lack the XML API's upload, which obstore uses
+        )
 
     def _described(self, key: str, metadata: Mapping[str, str] | None, storage_class: StorageClass) -> Upload:
         blob = Upload(rules.check_key(key), self._bucket)

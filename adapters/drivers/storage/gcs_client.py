@@ -12,6 +12,7 @@ from adapters.settings import reveal
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
     from google.cloud.storage import Client
+    from obstore.store import GCSCredential, GCSStore
 
     from adapters.settings import StorageSettings
 
@@ -63,6 +64,29 @@ def timeouts(settings: StorageSettings) -> tuple[float, float]:
 def part_retry(settings: StorageSettings) -> Retry:
     """The library's own repetition for parts of an upload, whose offset makes each of them idempotent."""
     return DEFAULT_RETRY.with_timeout(settings.timeout_seconds / 2).with_delay(initial=0.1, maximum=2.0, multiplier=2.0)
+
+
+def bulk_store(client: Client, settings: StorageSettings) -> GCSStore:
+    """The same bucket for obstore, with the client's credentials."""
+    from obstore.auth.google import GoogleCredentialProvider
+    from obstore.store import GCSStore
+
+    from adapters.drivers.storage.bulk import bulk_client
+
+    known: Any = client._credentials
+    place: Any = {"base_url": settings.endpoint} if settings.endpoint else {}
+    return GCSStore(
+        settings.bucket,
+        **place,
+        credential_provider=nobody if isinstance(known, AnonymousCredentials) else GoogleCredentialProvider(known),
+        client_options=bulk_client(settings, CONNECT_SECONDS),
+        retry_config={"max_retries": 0},
+    )
+
+
+def nobody() -> GCSCredential:
+    """Credentials for an emulator, which looks at none."""
+    return {"token": "anonymous", "expires_at": None}
 
 
 SCOPES: Final = ("https://www.googleapis.com/auth/devstorage.read_write",)

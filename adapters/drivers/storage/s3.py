@@ -5,18 +5,20 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
-from adapters.drivers.storage import rules
+from adapters.drivers.storage import rules, s3_client
 from adapters.drivers.storage.driver import Versions, raising
 from adapters.drivers.storage.parts import in_parts
 from adapters.drivers.storage.s3_client import Clients
-from adapters.drivers.storage.s3_errors import status_of, translating
+from adapters.drivers.storage.s3_errors import BY_STATUS, status_of, translating
 from adapters.errors import AdapterError
 from adapters.ports import Body, Capability, Object, ObjectInfo, Page, StorageClass, Version
 
 if TYPE_CHECKING:
+    from adapters.drivers.storage.bulk import Bulk
     from adapters.settings import StorageSettings
 
 CLASSES: Final = {StorageClass.HOT: "STANDARD", StorageClass.WARM: "STANDARD_IA", StorageClass.COLD: "GLACIER_IR"}
@@ -182,20 +184,10 @@ class S3Storage:
         return [*raising(self.put_each(items))]
 
     def get_each(self, keys: Iterable[str]) -> Iterator[Object | AdapterError]:
-        for key in keys:
-            try:
-                answer: Object | AdapterError = self.get(key)
-            except AdapterError as error:
-                answer = error
-            yield answer
+        return self._bulk.get_each(keys)
 
     def put_each(self, items: Iterable[tuple[str, Body]]) -> Iterator[Version | AdapterError]:
-        for key, body in items:
-            try:
-                answer: Version | AdapterError = self.put(key, body)
-            except AdapterError as error:
-                answer = error
-            yield answer
+        return self._bulk.put_each(items)
 
     def presign(self, key: str, *, verb: str = "GET", expires_seconds: int = 900) -> str:
         rules.check_presign(rules.check_key(key), verb, expires_seconds)
@@ -269,7 +261,17 @@ class S3Storage:
 
     def close(self) -> None:
         """Free the connections."""
+        if "_bulk" in self.__dict__:
+            self._bulk.close()
         self._clients.close()
+
+    @cached_property
+    def _bulk(self) -> Bulk:
+        from adapters.drivers.storage.bulk import Bulk
+
+        return Bulk(
+            s3_client.bulk_store(self._clients), self, version_of=lambda answer: answer["e_tag"], meanings=BY_STATUS
+        )
 
 
 class _Download:

@@ -6,10 +6,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from adapters import missing
-from adapters.errors import Invalid
+from adapters.errors import Denied, Invalid
 from adapters.settings import reveal
 
 if TYPE_CHECKING:
+    from obstore.store import S3Store
+
     from adapters.settings import StorageSettings
 
 try:
@@ -21,6 +23,7 @@ except ImportError as error:
 CONNECTIONS: Final = 64
 CONNECT_SECONDS: Final = 3.0
 PART_ATTEMPTS: Final = 3
+CURE: Final = "set storage.access_key and storage.secret_key, or log in"
 
 
 class Clients:
@@ -72,3 +75,27 @@ class Clients:
         self.once.close()
         if "parts" in self.__dict__:
             self.parts.close()
+
+
+def bulk_store(clients: Clients) -> S3Store:
+    """The same bucket for obstore, with the session's credentials. Raises Denied where it finds none."""
+    from obstore.auth.boto3 import Boto3CredentialProvider
+    from obstore.store import S3Store
+
+    from adapters.drivers.storage.bulk import bulk_client
+
+    settings = clients.settings
+    try:
+        provider = Boto3CredentialProvider(clients.session)
+    except ValueError as error:
+        raise Denied("no credentials were found", name=settings.bucket, cure=CURE) from error
+    place: dict[str, Any] = {"endpoint": settings.endpoint} if settings.endpoint else {}
+    return S3Store(
+        settings.bucket,
+        **place,
+        region=clients.once.meta.region_name,
+        virtual_hosted_style_request=not settings.endpoint and "." not in settings.bucket,
+        credential_provider=provider,
+        client_options=bulk_client(settings, CONNECT_SECONDS),
+        retry_config={"max_retries": 0},
+    )

@@ -17,6 +17,7 @@ from botocore.exceptions import (
 )
 
 from adapters.drivers.storage.driver import Refused
+from adapters.drivers.storage.s3_client import CURE
 from adapters.errors import AdapterError, Conflict, Denied, Invalid, NotFound, Transient, Unsupported
 
 BY_CODE: Final[dict[str, type[AdapterError]]] = {
@@ -104,7 +105,7 @@ def from_client(error: BotoCoreError, name: str) -> AdapterError:
     if isinstance(error, SSLError):
         return Denied(str(error), name=name, cure="set storage.ca_file to the authority of the endpoint's certificate")
     if isinstance(error, REFUSED_HERE):
-        return Denied(str(error), name=name, cure="set storage.access_key and storage.secret_key, or log in")
+        return Denied(str(error), name=name, cure=CURE)
     return Transient(str(error), name=name)
 
 
