@@ -42,7 +42,7 @@ class FileSecrets:
 
     def get(self, name: str) -> str:
         path = self._folder / (self._prefix + names.checked(name))
-        value = _decoded(self._read(name, path))
+        value = names.text(self._read(name, path))
         if value is None:
             raise Invalid("this secret's file is not UTF-8 text", name=name, cure=f"write {path} anew")
         return value.rstrip("\n")
@@ -69,11 +69,3 @@ class FileSecrets:
             raise Denied(f"{path} has mode {mode:04o}, so others can get at it", name=name, cure=f"chmod 600 {path}")
         if about.st_size > LARGEST_BYTES:
             raise Invalid(f"{path} has {about.st_size} bytes", name=name, cure=f"a secret has at most {LARGEST_BYTES}")
-
-
-def _decoded(body: bytes) -> str | None:
-    # The decoder's error holds the bytes, and an error in flight would carry it along: so it ends here.
-    try:
-        return body.decode()
-    except UnicodeDecodeError:
-        return None

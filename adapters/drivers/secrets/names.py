@@ -18,3 +18,14 @@ def checked(name: str) -> str:
         f"no name of a secret: {name!r:.140}",
         cure="use 1 to 128 lower-case letters, digits and inner hyphens; what else a cloud wants goes into secrets.prefix",
     )
+
+
+def text(body: bytes) -> str | None:
+    """The value as text, None where it is no UTF-8.
+
+    The decoder's error holds the bytes, and an error raised while it is handled would carry it along: so it ends here.
+    """
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        return None
