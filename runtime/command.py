@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from typing import Never
+from typing import Any, Never
 
 from adapters.errors import AdapterError, Invalid, NotFound
 
@@ -15,8 +15,9 @@ OK, FAILED, MISUSED = 0, 1, 2
 class Command(argparse.ArgumentParser):
     """A command line whose every complaint is one sentence on standard error: exit code 2 for what cannot be right."""
 
-    def __init__(self, module: str, description: str) -> None:
-        super().__init__(prog=f"python -m {module}", description=description, allow_abbrev=False)
+    def __init__(self, module: str, description: str, **options: Any) -> None:
+        options["prog"] = f"python -m {module}"
+        super().__init__(description=description, allow_abbrev=False, **options)
 
     def error(self, message: str) -> Never:
         print(f"{message} (see --help)", file=sys.stderr)

@@ -6,6 +6,8 @@ import msgspec
 
 from runtime.domain.tensors import ANY, Datatype, TensorSpec
 
+_UNBOUNDED = (Datatype.BOOL, Datatype.BF16, Datatype.BYTES)
+
 
 class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Named inputs and outputs in order. A classifier also names its `labels` and the output that scores them.
@@ -32,6 +34,8 @@ class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
                         f"{side} {spec.name!r} has shape {list(spec.shape)}: the first dimension is the batch, {ANY}, "
                         f"and the others are positive or {ANY}"
                     )
+                if spec.bounds != "any number" and spec.datatype in _UNBOUNDED:
+                    raise ValueError(f"{side} {spec.name!r} is {spec.datatype}, which takes no minimum or maximum")
         if bool(self.labels) != bool(self.scores):
             raise ValueError("a classifier names both its labels and the output that scores them; others name neither")
         if self.labels and self.output(self.scores).shape != (ANY, len(self.labels)):

@@ -73,7 +73,19 @@ class TensorSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     shape: tuple[int, ...]
     allow_nan: bool = False
     """Whether NaN and infinities are welcome as an input."""
+    minimum: float | None = None
+    maximum: float | None = None
+    """Bounds that an input's numbers must keep, both included; None for no bound. Not for BOOL, BF16 and BYTES."""
     description: str = ""
+
+    @property
+    def bounds(self) -> str:
+        """For messages: the numbers that are welcome."""
+        if self.minimum is None and self.maximum is None:
+            return "any number"
+        if self.maximum is None:
+            return f"{self.minimum:g} and more"
+        return f"{self.minimum:g} to {self.maximum:g}" if self.minimum is not None else f"up to {self.maximum:g}"
 
     def fits(self, shape: tuple[int, ...]) -> bool:
         """Whether an array of this shape may be given: the same rank, and equal wherever the size is fixed."""
@@ -85,6 +97,16 @@ class TensorSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     def row_elements(self) -> int:
         """Elements of one row, when every dimension but the batch is fixed; else `ANY`."""
         return ANY if ANY in self.shape[1:] else prod(self.shape[1:])
+
+
+def out_of_bounds(array: np.ndarray, spec: TensorSpec) -> np.ndarray | None:
+    """Where numbers lie beyond the bounds, as a mask; None when none does. NaN is beyond no bound."""
+    beyond = np.zeros(array.shape, dtype=bool)
+    if spec.minimum is not None:
+        beyond |= array < spec.minimum
+    if spec.maximum is not None:
+        beyond |= array > spec.maximum
+    return beyond if beyond.any() else None
 
 
 def all_finite(array: np.ndarray, datatype: Datatype) -> bool:

@@ -17,10 +17,13 @@ class TabularNet(nn.Module):
         self.register_buffer("mean", torch.zeros(columns))
         self.register_buffer("deviation", torch.ones(columns))
         self.layers = nn.Sequential(
-            nn.Linear(columns, width), nn.ReLU(), nn.Dropout(dropout),
-            nn.Linear(width, width), nn.ReLU(),
+            nn.Linear(columns, width),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(width, width),
+            nn.ReLU(),
             nn.Linear(width, classes),
-        )  # fmt: skip
+        )
 
     def fit_columns(self, rows: Tensor) -> None:
         """Learn each column's mean and deviation from Tensor[rows, columns]; a constant column keeps deviation 1."""

@@ -62,9 +62,10 @@ def resolve(name: str, *, allowed: Collection[str] = ()) -> type[Any]:
     module_name, _, attribute = name.partition(":")
     if not module_name.startswith(BUNDLED) and module_name not in allowed:
         raise Invalid(
-            "this architecture is not bundled, and its code was not named", name=name,
+            "this architecture is not bundled, and its code was not named",
+            name=name,
             cure=f"start with --code {module_name} or --code path/to/{module_name.rpartition('.')[2]}.py",
-        )  # fmt: skip
+        )
     found = getattr(_import(module_name), attribute, None)
     if not inspect.isclass(found) or found.__module__ != module_name:
         raise Invalid(
@@ -77,9 +78,10 @@ def name_of(architecture: type[Any]) -> str:
     """`module:Class`, by which `resolve` finds it again. Raises Invalid for a class that has no such name."""
     if architecture.__module__ == "__main__" or "." in architecture.__qualname__:
         raise Invalid(
-            "a server could not find this class again", name=architecture.__qualname__,
+            "a server could not find this class again",
+            name=architecture.__qualname__,
             cure="define it at the top level of a module other than __main__",
-        )  # fmt: skip
+        )
     return f"{architecture.__module__}:{architecture.__qualname__}"
 
 

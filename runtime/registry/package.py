@@ -12,7 +12,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from adapters.errors import Corrupt
+from adapters.errors import Corrupt, Invalid
 from adapters.ports import ModelRegistry, ModelVersion
 from runtime.domain.signature import Signature
 from runtime.domain.tensors import Datatype, TensorSpec
@@ -43,6 +43,17 @@ class Package:
     samples: Samples
     same_source: bool
     """Whether the architecture's source is byte for byte the one that was trained."""
+
+
+def pick_device(wanted: str = "auto") -> str:
+    """`cpu` or `cuda`; `auto` takes the GPU when there is one. Raises Invalid when a GPU is asked for and there is none.
+
+    Not run on a GPU yet.
+    """
+    there = torch.cuda.is_available()
+    if wanted == "cuda" and not there:
+        raise Invalid("torch sees no GPU here", name="--device cuda", cure="leave it out, or say --device cpu")
+    return wanted if wanted != "auto" else "cuda" if there else "cpu"
 
 
 def pack(module: nn.Module, manifest: Manifest, samples: Samples) -> dict[str, bytes]:
@@ -119,8 +130,8 @@ def sample(module: nn.Module, signature: Signature, inputs: Arrays, targets: np.
     rows = {name: array[:limit] for name, array in inputs.items()}
     outputs = predict(module, signature, rows)
     return Samples(
-        inputs={name: array.tolist() for name, array in rows.items()},
-        outputs={name: array.tolist() for name, array in outputs.items()},
+        inputs={spec.name: _shortest(rows[spec.name], spec) for spec in signature.inputs},
+        outputs={spec.name: _shortest(outputs[spec.name], spec) for spec in signature.outputs},
         targets=targets[:limit].tolist(),
     )
 
@@ -128,6 +139,13 @@ def sample(module: nn.Module, signature: Signature, inputs: Arrays, targets: np.
 def sample_arrays(samples: Samples, specs: Sequence[TensorSpec]) -> dict[str, np.ndarray]:
     """The samples' inputs as arrays of the signature's types."""
     return {spec.name: np.asarray(samples.inputs[spec.name], dtype=spec.datatype.numpy) for spec in specs}
+
+
+def _shortest(array: np.ndarray, spec: TensorSpec) -> list[Any]:
+    """Nested lists of the shortest decimals that still mean the same FP32: 20.31 and not 20.309999465942383."""
+    if spec.datatype is Datatype.FP32:
+        return array.astype(str).astype(np.float64).tolist()
+    return array.tolist()
 
 
 def _rebuild(manifest: Manifest, weights: bytes, allowed: Collection[str], subject: str) -> nn.Module:
@@ -140,9 +158,10 @@ def _rebuild(manifest: Manifest, weights: bytes, allowed: Collection[str], subje
     except (TypeError, ValueError, RuntimeError, safetensors.SafetensorError) as error:
         reason = " ".join(str(error).split())
         raise Corrupt(
-            f"its weights do not fit {manifest.architecture.name}: {reason}", name=subject,
+            f"its weights do not fit {manifest.architecture.name}: {reason}",
+            name=subject,
             cure="use the code it was trained with, or train it again",
-        ) from error  # fmt: skip
+        ) from error
     return module
 
 
@@ -157,6 +176,7 @@ def _check_samples(package: Package, device: str, subject: str) -> None:
         if not np.allclose(answer, recorded, rtol=RELATIVE_TOLERANCE, atol=ABSOLUTE_TOLERANCE, equal_nan=True):
             gap = float(np.max(np.abs(answer - recorded)))
             raise Corrupt(
-                f"output {spec.name!r} is off by {gap:.3g} on the samples it was packaged with", name=subject,
+                f"output {spec.name!r} is off by {gap:.3g} on the samples it was packaged with",
+                name=subject,
                 cure="use the code it was trained with, or train it again",
-            )  # fmt: skip
+            )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 import numpy as np
 
 from runtime.domain.problems import Kind, Problem
-from runtime.serve import oip, page, predict
+from runtime.serve import oip, page, v1
 from runtime.serve.http import JSON, TEXT, Request, Response, answer
 from runtime.serve.meters import Meters
 from runtime.serve.model import Model, Workers
@@ -21,6 +22,15 @@ NAME, VERSION = "isthmus", "0.1.0"
 EXTENSIONS = ["binary_tensor_data", "classification"]
 BINARY = "application/octet-stream"
 MAX_SAMPLES = 100
+MODEL = "/v2/models/{name}"
+MODEL_VERSION = "/v2/models/{name}/versions/{version}"
+
+UNREADY = (Kind.NOT_READY,)
+ABSENT = (Kind.UNKNOWN_MODEL, Kind.UNKNOWN_VERSION, *UNREADY)
+BODY = (Kind.MALFORMED_JSON, Kind.UNKNOWN_FIELD, Kind.WRONG_ENCODING, Kind.BODY_TOO_LARGE, Kind.WRONG_CONTENT_TYPE)
+PREDICT = (*BODY, *ABSENT, Kind.SLOW_BODY, Kind.WRONG_TENSOR, Kind.WRONG_VALUE, Kind.NO_RESULT, Kind.BUSY)
+INFER = (*PREDICT, Kind.WRONG_BINARY)
+SAMPLES = (Kind.UNKNOWN_ROUTE, Kind.WRONG_VALUE, *ABSENT)
 
 
 class Live(msgspec.Struct):
@@ -45,14 +55,15 @@ class ModelCard(msgspec.Struct):
     digest: str
     metrics: dict[str, float]
     labels: list[str]
-    example: dict[str, Any]
+    curl: str
+    """A command to paste, `{url}` standing for this server; empty when the model shows no samples."""
 
 
 class Catalogue(msgspec.Struct):
     models: list[ModelCard]
 
 
-class SamplesPage(msgspec.Struct):
+class Samples(msgspec.Struct):
     """Held-out rows to try, with their true targets."""
 
     model: str
@@ -68,50 +79,49 @@ class App:
     def __init__(self, shelf: Shelf, workers: Workers, meters: Meters) -> None:
         self._shelf, self._workers, self._meters = shelf, workers, meters
         self.stopping = False
-        tensor = (Kind.MALFORMED_JSON, Kind.UNKNOWN_FIELD, Kind.WRONG_TENSOR, Kind.WRONG_VALUE, Kind.WRONG_ENCODING)
-        body = (*tensor, Kind.BODY_TOO_LARGE, Kind.WRONG_CONTENT_TYPE, Kind.SLOW_BODY, Kind.NO_RESULT, Kind.BUSY)
-        absent = (Kind.UNKNOWN_MODEL, Kind.UNKNOWN_VERSION, Kind.NOT_READY)
-        infer = {
-            "takes": oip.InferRequest,
-            "answers": oip.InferResponse,
-            "problems": (*body, Kind.WRONG_BINARY, *absent),
-        }
-        card = {"answers": oip.ModelMetadata, "problems": absent}
-        ready = {"answers": ModelReady, "problems": absent}
-        self.router = Router(
-            [
-                Route("GET", "/", self.page, "The models served here, and a request to try", "text/html"),
-                Route("GET", "/openapi.json", self.document, "This document", JSON),
-                Route("GET", "/problems/{slug}", self.problem, "What a problem's type means", "text/plain"),
-                Route(
-                    "POST", "/v1/predict", self.predict, "Labels and scores for rows",
-                    predict.PredictResponse, predict.PredictRequest, (*body, *absent),
-                ),
-                Route("GET", "/v1/models", self.models, "The models served here", Catalogue),
-                Route(
-                    "GET", "/v1/models/{name}/samples", self.samples, "Held-out rows to try, of models whose data is public",
-                    SamplesPage, problems=(Kind.UNKNOWN_ROUTE, *absent), query={"limit": f"how many, 1 to {MAX_SAMPLES}"},
-                ),
-                Route("GET", "/v2", self.server, "The server and the protocol's extensions it knows", oip.ServerMetadata),
-                Route("GET", "/v2/health/live", self.live, "Whether the process answers", Live),
-                Route("GET", "/v2/health/ready", self.ready, "Whether every model is loaded", Ready, problems=(Kind.NOT_READY,)),
-                Route("GET", "/v2/models/{name}", self.metadata, "What a model takes and gives", **card),
-                Route("GET", "/v2/models/{name}/ready", self.model_ready, "Whether a model is loaded", **ready),
-                Route("POST", "/v2/models/{name}/infer", self.infer, "Inference, in JSON or with binary tensors", **infer),
-                Route("GET", "/v2/models/{name}/versions/{version}", self.metadata, "What a version takes and gives", **card),
-                Route("GET", "/v2/models/{name}/versions/{version}/ready", self.model_ready, "Whether a version is loaded", **ready),
-                Route("POST", "/v2/models/{name}/versions/{version}/infer", self.infer, "Inference on one version", **infer),
-            ]
-        )  # fmt: skip
+        self.router = Router(self._routes())
         self._document = openapi(self.router.routes, title=NAME, version=VERSION)
+
+    def _routes(self) -> list[Route]:
+        page, listed, samples = (
+            "text/html",
+            "The models served here",
+            "Held-out rows to try, of models whose data is public",
+        )
+        limit = {"limit": f"how many, 1 to {MAX_SAMPLES}"}
+        routes = [
+            Route("GET", "/", self.page, "The models served here, and a request to try", page),
+            Route("GET", "/openapi.json", self.document, "This document", JSON),
+            Route("GET", "/problems/{slug}", self.problem, "What a problem's type means", "text/plain"),
+            Route(
+                "POST", "/v1/predict", self.predict, "Labels for rows", v1.PredictResponse, v1.PredictRequest, PREDICT
+            ),
+            Route("GET", "/v1/models", self.models, listed, Catalogue),
+            Route("GET", "/v1/models/{name}/samples", self.samples, samples, Samples, problems=SAMPLES, query=limit),
+            Route("GET", "/v2", self.server, "The server and its protocol extensions", oip.ServerMetadata),
+            Route("GET", "/v2/health/live", self.live, "Whether the process answers", Live),
+            Route("GET", "/v2/health/ready", self.ready, "Whether every model is loaded", Ready, problems=UNREADY),
+        ]
+        for path, which in ((MODEL, "a model's default version"), (MODEL_VERSION, "one version of a model")):
+            takes, loaded, infers = (
+                f"What {which} takes and gives",
+                f"Whether {which} is loaded",
+                f"Inference on {which}",
+            )
+            routes += [
+                Route("GET", path, self.metadata, takes, oip.ModelMetadata, problems=ABSENT),
+                Route("GET", f"{path}/ready", self.model_ready, loaded, ModelReady, problems=ABSENT),
+                Route("POST", f"{path}/infer", self.infer, infers, oip.InferResponse, oip.InferRequest, INFER),
+            ]
+        return routes
 
     async def predict(self, request: Request) -> Response:
         _content_type(request, JSON)
-        asked, name, version = predict.read(request.body)
+        asked, name, version = v1.read(request.body)
         model = self._shelf.find(name, version)
-        outputs = await self._run(model, predict.arrays(asked, model.signature))
-        found = predict.predictions(outputs, model.signature)
-        return answer(predict.PredictResponse(model.name, model.version, found, asked.id))
+        outputs = await self._run(model, v1.arrays(asked, model.signature))
+        found = v1.predictions(outputs, model.signature)
+        return answer(v1.PredictResponse(model.name, model.version, found, asked.id))
 
     async def infer(self, request: Request) -> Response:
         model = self._find(request)
@@ -164,7 +174,7 @@ class App:
             raise Problem(Kind.WRONG_VALUE, f"limit is a whole number from 1 to {MAX_SAMPLES}, not {text[:32]!r}")
         limit, samples = int(text), model.samples
         return answer(
-            SamplesPage(
+            Samples(
                 model.name,
                 model.version,
                 {name: rows[:limit] for name, rows in samples.inputs.items()},
@@ -191,7 +201,7 @@ class App:
     def _find(self, request: Request) -> Model:
         return self._shelf.find(request.params["name"], request.params.get("version"))
 
-    async def _run(self, model: Model, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    async def _run(self, model: Model, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         outputs, seconds = await self._workers.infer(model, inputs)
         self._meters.inferred(model.name, model.version, len(next(iter(inputs.values()))), seconds)
         return outputs
@@ -203,15 +213,16 @@ class App:
 
 def _card(model: Model) -> ModelCard:
     record, manifest = model.record, model.manifest
-    example: dict[str, Any] = {"model": record.model}
-    if manifest.samples_public:
-        rows = {name: rows[:1] for name, rows in model.samples.inputs.items()}
-        example["inputs"] = next(iter(rows.values())) if len(rows) == 1 else rows
     finite = {name: value for name, value in record.metrics.items() if math.isfinite(value)}
     return ModelCard(
-        record.model, record.version, manifest.summary, record.digest, finite,
-        list(manifest.signature.labels), example,
-    )  # fmt: skip
+        record.model,
+        record.version,
+        manifest.summary,
+        record.digest,
+        finite,
+        list(manifest.signature.labels),
+        page.curl(manifest, model.samples),
+    )
 
 
 def _content_type(request: Request, *welcome: str) -> None:

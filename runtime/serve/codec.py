@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from runtime.domain.problems import Kind, Problem
-from runtime.domain.tensors import Datatype, TensorSpec, all_finite
+from runtime.domain.tensors import Datatype, TensorSpec, all_finite, out_of_bounds
 
 _LENGTH_BYTES = 4
 """Before each element of a binary BYTES tensor: its length, unsigned, little-endian."""
@@ -71,14 +71,20 @@ def from_binary(raw: memoryview, spec: TensorSpec, shape: tuple[int, ...]) -> np
 
 
 def check_values(array: np.ndarray, spec: TensorSpec) -> None:
-    """Refuses NaN and infinities where the model forbids them, saying where the first one is."""
-    if spec.allow_nan or all_finite(array, spec.datatype):
-        return
-    place = next(index for index in np.ndindex(array.shape) if not all_finite(array[index], spec.datatype))
-    raise Problem(
-        Kind.WRONG_VALUE,
-        f"input {spec.name!r} holds NaN, an infinity or a number beyond {spec.datatype} at {list(place)}: this model takes none",
-    )
+    """Refuses NaN, infinities and numbers beyond the bounds where the model forbids them, saying where the first one is."""
+    if not spec.allow_nan and not all_finite(array, spec.datatype):
+        place = next(index for index in np.ndindex(array.shape) if not all_finite(array[index], spec.datatype))
+        raise Problem(
+            Kind.WRONG_VALUE,
+            f"input {spec.name!r} holds NaN, an infinity or a number beyond {spec.datatype} at {list(place)}: "
+            f"this model takes {spec.bounds}",
+        )
+    if (beyond := out_of_bounds(array, spec)) is not None:
+        place = tuple(int(index) for index in np.argwhere(beyond)[0])
+        raise Problem(
+            Kind.WRONG_VALUE,
+            f"input {spec.name!r} holds {array[place].item():g} at {list(place)}: this model takes {spec.bounds}",
+        )
 
 
 def to_json_list(array: np.ndarray, spec: TensorSpec) -> list[Any]:

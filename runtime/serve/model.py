@@ -4,31 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 import numpy as np
-import torch
 
 from adapters.ports import ModelRegistry, ModelVersion
 from runtime.domain.problems import Kind, Problem
 from runtime.domain.signature import Signature
 from runtime.domain.tensors import Datatype, all_finite
-from runtime.registry import package
 from runtime.registry.manifest import Manifest, Samples
+
+Arrays = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One version, loaded. `infer` is the seam: what makes serving faster goes behind it."""
+    """One version, loaded."""
 
     record: ModelVersion
     manifest: Manifest
     samples: Samples
-    module: torch.nn.Module
-    device: str
+    infer: Callable[[Arrays], dict[str, np.ndarray]]
+    """Arrays by the signature's input names to arrays by its output names. It blocks: call it on `Workers`. What makes
+    serving faster goes behind it."""
     same_source: bool
     loaded: datetime
 
@@ -44,30 +46,36 @@ class Model:
     def signature(self) -> Signature:
         return self.manifest.signature
 
-    def infer(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Arrays by the signature's input names to arrays by its output names. Blocks; call it on `Workers`."""
-        return package.predict(self.module, self.signature, inputs, device=self.device)
-
 
 def load(registry: ModelRegistry, record: ModelVersion, *, allowed: Collection[str], device: str) -> Model:
-    """Verified, rebuilt and warm: its samples have been answered. Raises what `runtime.registry.package.load` raises."""
+    """Verified, rebuilt and warm: its samples have been answered. Raises what `runtime.registry.package.load` raises.
+
+    torch is imported here and nowhere else in serving, so that the process answers before it has it.
+    """
+    import torch
+
+    from runtime.registry import package
+
+    torch.set_num_threads(1)
+    device = package.pick_device(device)
     loaded = package.load(registry, record, allowed=allowed, device=device)
-    model = Model(record, loaded.manifest, loaded.samples, loaded.module, device, loaded.same_source, datetime.now(UTC))
+    signature = loaded.manifest.signature
+    infer = partial(package.predict, loaded.module, signature, device=device)
+    rows = package.sample_arrays(loaded.samples, signature.inputs)
     for _ in range(2):  # the first call of a size picks kernels and takes memory
-        model.infer({spec.name: rows[:1] for spec, rows in _first_rows(model)})
-    return model
+        infer({name: array[:1] for name, array in rows.items()})
+    return Model(record, loaded.manifest, loaded.samples, infer, loaded.same_source, datetime.now(UTC))
 
 
 class Workers:
     """The threads that run models, and how many calls may wait for them. Past that, callers are told to come back."""
 
     def __init__(self, *, threads: int = 1, waiting: int = 256) -> None:
-        torch.set_num_threads(1)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="infer")
         self._capacity = threads + waiting
         self._calls = 0
 
-    async def infer(self, model: Model, inputs: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], float]:
+    async def infer(self, model: Model, inputs: Arrays) -> tuple[dict[str, np.ndarray], float]:
         """The model's outputs, each a number where its signature forbids others, and the seconds inside the model."""
         if self._calls >= self._capacity:
             raise Problem(
@@ -95,11 +103,6 @@ class Workers:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _timed(model: Model, inputs: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], float]:
+def _timed(model: Model, inputs: Arrays) -> tuple[dict[str, np.ndarray], float]:
     began = time.perf_counter()
     return model.infer(inputs), time.perf_counter() - began
-
-
-def _first_rows(model: Model):
-    arrays = package.sample_arrays(model.samples, model.signature.inputs)
-    return [(spec, arrays[spec.name]) for spec in model.signature.inputs]

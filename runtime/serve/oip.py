@@ -233,7 +233,7 @@ def _divide(body: bytes, header_length: str | None) -> tuple[bytes, memoryview]:
     if not (header_length.isascii() and header_length.isdigit()) or int(header_length) > len(body):
         raise Problem(
             Kind.WRONG_BINARY,
-            f"Inference-Header-Content-Length is {header_length[:32]!r}: it counts the bytes of JSON, at most the body's {len(body)}",
+            f"Inference-Header-Content-Length is {header_length[:32]!r}: it counts the JSON's bytes, at most {len(body)}",
         )
     return body[: int(header_length)], memoryview(body)[int(header_length) :]
 

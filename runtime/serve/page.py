@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 
+from runtime.registry.manifest import Manifest, Samples
+
 _PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>isthmus</title>
@@ -26,11 +28,25 @@ def render(cards: Sequence[Any], host: str) -> str:
     return _PAGE.format(models="\n".join(_section(card, host) for card in cards) or "<p>None is loaded yet.</p>")
 
 
+def curl(manifest: Manifest, samples: Samples) -> str:
+    """A command that predicts the first sample, with `{url}` for the server; empty when its data is not public."""
+    if not manifest.samples_public or not len(samples):
+        return ""
+    rows = {name: [_short(column[0])] for name, column in samples.inputs.items()}
+    request = {"model": manifest.model, "inputs": next(iter(rows.values())) if len(rows) == 1 else rows}
+    body = msgspec.json.encode(request).decode().replace("'", "\\u0027")
+    return f"curl -s {{url}}/v1/predict -H 'content-type: application/json' -d '{body}'"
+
+
+def _short(value: Any) -> Any:
+    """Whole numbers without their `.0`."""
+    if isinstance(value, list):
+        return [_short(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _section(card: Any, host: str) -> str:
     metrics = ", ".join(f"{name} {value:.3f}" for name, value in card.metrics.items())
-    about = f"<h2>{escape(card.model)} <small>version {card.version}</small></h2><p>{escape(card.summary)}. {escape(metrics)}.</p>"
-    if "inputs" not in card.example:
-        return about
-    body = msgspec.json.encode(card.example).decode()
-    command = f"curl -H 'content-type: application/json' http://{host}/v1/predict -d '{body}'"
-    return about + f"<pre>{escape(command)}</pre>"
+    title = f"<h2>{escape(card.model)} <small>version {card.version}</small></h2>"
+    about = f"{title}<p>{escape(card.summary)}. {escape(metrics)}.</p>"
+    return about + (f"<pre>{escape(card.curl.replace('{url}', f'http://{host}'))}</pre>" if card.curl else "")

@@ -1,108 +1,82 @@
-"""`POST /v1/predict`: rows in, labels and scores out, for people and scripts."""
+"""Ask a running server.
+
+    python -m runtime.serve.predict digits --sample 3
+    python -m runtime.serve.predict tumor --file rows.json
+    echo '[[0, 0, 5, 13, ...]]' | python -m runtime.serve.predict digits --file -
+
+A file holds rows, `[[...], ...]`, or a whole request with `inputs`. Prints one line a row: label, score, milliseconds.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import msgspec
-import numpy as np
 
-from runtime.domain.problems import Kind, Problem
-from runtime.domain.reference import Reference
-from runtime.domain.signature import Signature
-from runtime.serve import codec
-from runtime.serve.oip import check_inputs, decode, no_data
+from adapters.errors import Invalid, NotFound
+from runtime.command import OK, Command
+from runtime.serve.client import Client
 
 
-class PredictRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """Rows for a model: a list of rows, or for a model with several inputs an object with one list of rows per input."""
-
-    model: Annotated[str, msgspec.Meta(examples=["digits", "digits:3"])]
-    inputs: Annotated[msgspec.Raw, msgspec.Meta(description="[[...], ...], or {input: [[...], ...]}")] = msgspec.field(
-        default_factory=no_data
-    )
-    id: str = ""
-
-
-_LABELLED = {
-    "type": "object",
-    "required": ["label", "score"],
-    "properties": {"label": {"type": "string"}, "score": {"type": "number", "minimum": 0, "maximum": 1}},
-}
-_OUTPUTS = {
-    "type": "object",
-    "description": "of a model without labels: its outputs by name",
-    "additionalProperties": True,
-}
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; its exit code."""
+    command = Command("runtime.serve.predict", "Ask a running server.")
+    command.add_argument("model", help="NAME, NAME@ALIAS or NAME:VERSION")
+    command.add_argument("--sample", type=int, help="send this held-out sample, counted from 0")
+    command.add_argument("--file", help="a JSON file of rows, or - for standard input")
+    command.add_argument("--url", default="http://127.0.0.1:8080")
+    command.add_argument("--json", action="store_true", help="the server's answer, with `ms`")
+    return command.run(lambda options: _predict(command, options), arguments)
 
 
-class PredictResponse(msgspec.Struct, omit_defaults=True):
-    """One prediction a row: its likeliest label and that label's score, or of a model without labels its outputs."""
+def _predict(command: Command, options: argparse.Namespace) -> int:
+    if (options.sample is None) == (options.file is None):
+        command.error("give either --sample N or --file PATH")
+    with Client(options.url) as client:
+        inputs, truth = _sample(client, options) if options.file is None else (_from_file(options.file), None)
+        body = msgspec.json.encode({"model": options.model, "inputs": inputs})
+        began = time.perf_counter()
+        answer = client.post("/v1/predict", body)
+        milliseconds = (time.perf_counter() - began) * 1e3
+    if options.json:
+        extra = {"ms": round(milliseconds, 3)} | ({} if truth is None else {"truth": truth})
+        print(msgspec.json.encode(answer | extra).decode())
+        return OK
+    for prediction in answer["predictions"]:
+        said = f"{prediction['label']}  score {prediction['score']:.4f}" if "label" in prediction else str(prediction)
+        print(f"{said}  {milliseconds:.2f} ms" + ("" if truth is None else f"  (truly {truth})"))
+    return OK
 
-    model: str
-    version: int
-    predictions: Annotated[
-        list[dict[str, Any]], msgspec.Meta(extra_json_schema={"items": {"anyOf": [_LABELLED, _OUTPUTS]}})
-    ]
-    id: str = ""
+
+def _sample(client: Client, options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    name = options.model.partition("@")[0].partition(":")[0]
+    samples = client.get(f"/v1/models/{name}/samples")
+    targets, labels = samples["targets"], samples["labels"]
+    if not 0 <= options.sample < len(targets):
+        raise NotFound(
+            f"{name} has no sample {options.sample}", name="--sample", cure=f"it has 0 to {len(targets) - 1}"
+        )
+    target = targets[options.sample]
+    rows = {column: [values[options.sample]] for column, values in samples["inputs"].items()}
+    return rows, labels[target] if labels else str(target)
 
 
-_decode_request = msgspec.json.Decoder(PredictRequest).decode
-_decode_columns = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-
-
-def read(body: bytes) -> tuple[PredictRequest, str, str | None]:
-    """The request, the model's name, and its version or alias where the request names one."""
-    request = decode(body, _decode_request)
+def _from_file(place: str) -> Any:
     try:
-        reference = Reference.parse(request.model)
-    except ValueError as error:
-        raise Problem(Kind.WRONG_VALUE, f"model: {error}") from None
-    return request, reference.model, None if request.model == reference.model else str(reference.version)
+        text = sys.stdin.buffer.read() if place == "-" else Path(place).read_bytes()
+    except OSError as error:
+        raise NotFound(f"cannot be read: {error.strerror}", name=place) from error
+    try:
+        document = msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        raise Invalid(f"is no JSON: {error}", name=place, cure="write rows as [[...], ...]") from error
+    return document["inputs"] if isinstance(document, dict) and "inputs" in document else document
 
 
-def arrays(request: PredictRequest, signature: Signature) -> dict[str, np.ndarray]:
-    """The rows as arrays of the signature's inputs."""
-    raw = bytes(request.inputs)
-    if not raw:
-        raise Problem(Kind.WRONG_TENSOR, f"inputs is missing: the model takes {codec.names(signature.inputs)}")
-    if raw.startswith(b"{"):
-        columns = decode(raw, _decode_columns)
-    elif len(signature.inputs) == 1:
-        columns = {signature.inputs[0].name: raw}
-    else:
-        raise Problem(
-            Kind.WRONG_TENSOR, f"inputs must be an object with rows for each of {codec.names(signature.inputs)}"
-        )
-    known = {spec.name: spec for spec in signature.inputs}
-    if strange := [name for name in columns if name not in known]:
-        raise Problem(
-            Kind.WRONG_TENSOR, f"there is no input {strange[0][:80]!r}: the model takes {codec.names(signature.inputs)}"
-        )
-    found = {name: codec.from_rows(rows, known[name]) for name, rows in columns.items()}
-    check_inputs(found, signature)
-    return found
-
-
-def predictions(outputs: Mapping[str, np.ndarray], signature: Signature) -> list[dict[str, Any]]:
-    """Per row: the likeliest label, or all outputs."""
-    if signature.labels:
-        scores = outputs[signature.scores]
-        best = scores.argmax(axis=-1)
-        return [
-            {"label": signature.labels[index], "score": float(row[index])}
-            for index, row in zip(best, scores, strict=True)
-        ]
-    rows = len(outputs[signature.outputs[0].name])
-    lists = {
-        spec.name: np.array(codec.to_json_list(outputs[spec.name], spec), dtype=object).reshape(
-            outputs[spec.name].shape
-        )
-        for spec in signature.outputs
-    }
-    return [{name: _plain(column[row]) for name, column in lists.items()} for row in range(rows)]
-
-
-def _plain(value: Any) -> Any:
-    return value.tolist() if isinstance(value, np.ndarray) else value
+if __name__ == "__main__":
+    sys.exit(main())

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+from runtime.domain.reference import Reference
 from runtime.serve.meters import Meters
 from runtime.serve.shelf import Change, Shelf
 
@@ -17,10 +18,17 @@ class Follower:
         self._shelf, self._meters, self._say = shelf, meters, say
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="load")
         self.last_failure = ""
+        self._said: dict[Reference, str] = {}
 
-    async def first(self) -> None:
-        """Load every model. Raises what keeps one from being loaded."""
-        await self._on_thread(self._shelf.load)
+    async def first(self, *, every_seconds: float) -> None:
+        """Load every model, waiting for those that are not registered yet. Raises what waiting would not mend."""
+        while True:
+            changes = await self._on_thread(self._shelf.load)
+            if self._shelf.ready:
+                self.last_failure = ""
+                return
+            self.last_failure = changes[-1].sentence
+            await asyncio.sleep(every_seconds)
 
     async def look(self) -> list[Change]:
         """One look at the registry, and what it changed."""
@@ -46,7 +54,9 @@ class Follower:
 
         def told(change: Change) -> None:
             changes.append(change)
-            self._say(change.sentence)
+            if self._said.get(change.reference) != change.sentence:
+                self._say(change.sentence)
+            self._said[change.reference] = change.sentence
 
         await asyncio.get_running_loop().run_in_executor(self._thread, work, told)
         return changes

@@ -8,13 +8,12 @@ import socket
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-import torch
 import uvloop
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
-from adapters.errors import Conflict, Invalid
+from adapters.errors import Conflict
 from adapters.ports import ModelRegistry
 from runtime.domain.reference import Reference
 from runtime.serve.app import App
@@ -28,6 +27,8 @@ from runtime.serve.shelf import Shelf
 DRAIN_SECONDS = 4.0
 HEADER_TIMEOUT_MILLISECONDS = 5_000
 BACKLOG = 1024
+WAIT_SECONDS = 0.5
+"""Between looks for a model that is not registered yet; the first `up` starts the server before it trains."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ async def run(
     for listen in (config.listen, config.management):
         _check_free(listen)
     meters = Meters()
-    shelf = Shelf(registry, config.references, allowed=config.allowed, device=_device(config.device))
+    shelf = Shelf(registry, config.references, allowed=config.allowed, device=config.device)
     workers = Workers(threads=config.threads)
     follower = Follower(shelf, meters, say=say)
     app = App(shelf, workers, meters)
@@ -90,8 +91,9 @@ async def run(
     stopped = asyncio.ensure_future(stop())
     try:
         await asyncio.wait([*listening, working, stopped], return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            working.result()
+        for ended in (working, *listening):
+            if ended.done():
+                ended.result()
     finally:
         app.stopping = True
         working.cancel()
@@ -105,7 +107,7 @@ async def run(
 
 
 async def _load_and_follow(follower: Follower, config: ServeConfig, say: Callable[[str], None]) -> None:
-    await follower.first()
+    await follower.first(every_seconds=min(config.poll_seconds, WAIT_SECONDS))
     say(
         f"ready: http://{config.listen.host}:{config.listen.port}, "
         f"management http://{config.management.host}:{config.management.port}"
@@ -139,11 +141,3 @@ def _check_free(listen: Listen) -> None:
             raise Conflict(
                 f"cannot listen there: {error.strerror}", name=place, cure="choose another with --port"
             ) from error
-
-
-def _device(wanted: str) -> str:
-    """The GPU when there is one and it is not refused. Not run on a GPU yet."""
-    there = torch.cuda.is_available()
-    if wanted == "cuda" and not there:
-        raise Invalid("torch sees no GPU here", name="--device cuda", cure="leave it out, or say --device cpu")
-    return wanted if wanted != "auto" else "cuda" if there else "cpu"

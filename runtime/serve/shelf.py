@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from adapters.errors import AdapterError
+from adapters.errors import AdapterError, DeadlineExceeded, NotFound, Transient
 from adapters.ports import ModelRegistry
 from runtime.domain.problems import Kind, Problem
 from runtime.domain.reference import Reference
@@ -66,11 +66,22 @@ class Shelf:
         return len(self.view.by_reference) == len(self.references)
 
     def load(self, told: Callable[[Change], None]) -> None:
-        """Load whatever is not there yet. Raises what the registry and the package raise: one sentence with its cure."""
+        """Load whatever is there of what is missing.
+
+        A model that is not registered yet, or a registry that does not answer, leaves `ready` false: call again. Anything
+        else that keeps a model from being loaded is raised, and waiting would not mend it.
+        """
         for reference in self.references:
-            if reference not in self.view.by_reference:
-                self._epochs[reference.model] = self._registry.epoch(reference.model)
+            if reference in self.view.by_reference:
+                continue
+            try:
+                self._epochs.setdefault(reference.model, self._registry.epoch(reference.model))
                 self._put(reference, self._fetch(reference))
+            except NotFound:
+                told(Change(reference, None, f"waiting for {reference}, which is not registered yet"))
+            except (Transient, DeadlineExceeded) as error:
+                told(Change(reference, None, f"waiting for {reference}: {error}"))
+            else:
                 told(self._changed(reference))
 
     def refresh(self, told: Callable[[Change], None]) -> None:

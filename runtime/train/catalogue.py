@@ -25,9 +25,10 @@ def find_recipe(name: str) -> tuple[Recipe, ModuleType]:
         place, attribute = BUNDLED[name], "recipe"
     if not attribute:
         raise NotFound(
-            "no such model", name=name,
+            "no such model",
+            name=name,
             cure=f"bundled are {', '.join(sorted(BUNDLED))}; yours is named path/to/file.py:recipe or my.module:recipe",
-        )  # fmt: skip
+        )
     module = code.load_module(place)
     recipe = getattr(module, attribute, None)
 

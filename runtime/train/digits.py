@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from runtime.domain.signature import classifier
 from runtime.domain.tensors import ANY, Datatype, TensorSpec
 from runtime.models.digits import DigitsNet
+from runtime.train import data
 from runtime.train.recipe import Data, Params, Recipe
 from runtime.train.splits import stratified
 
 
 def load() -> Data:
     """Four fifths to learn from, one fifth held out; the same rows on every run."""
-    from sklearn.datasets import load_digits
-
-    pixels, digits = load_digits(return_X_y=True)
-    return stratified({"pixels": pixels.astype(np.float32)}, digits.astype(np.int64), held_out=0.2)
+    pixels, digits = data.digits()
+    return stratified({"pixels": pixels}, digits, held_out=0.2)
 
 
 def config(params: Params) -> dict[str, object]:
@@ -31,6 +28,8 @@ recipe = Recipe(
             name="pixels",
             datatype=Datatype.FP32,
             shape=(ANY, 64),
+            minimum=0,
+            maximum=16,
             description="brightness 0 to 16, row by row from the top",
         ),
         labels=tuple("0123456789"),

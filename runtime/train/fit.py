@@ -33,14 +33,6 @@ class Fitted:
     metrics: dict[str, float]
 
 
-def pick_device(wanted: str = "auto") -> str:
-    """`cpu` or `cuda`; `auto` takes the GPU when there is one. Raises Invalid when a GPU is asked for and there is none."""
-    there = torch.cuda.is_available()
-    if wanted == "cuda" and not there:
-        raise Invalid("torch sees no GPU here", name="--device cuda", cure="leave it out, or say --device cpu")
-    return wanted if wanted != "auto" else "cuda" if there else "cpu"
-
-
 def fit(
     recipe: Recipe,
     data: Data,
@@ -83,9 +75,10 @@ def fit(
         mean_loss = float(total) / len(targets)
         if not math.isfinite(mean_loss):
             raise Invalid(
-                f"the loss became {mean_loss} in epoch {number}", name=recipe.model,
+                f"the loss became {mean_loss} in epoch {number}",
+                name=recipe.model,
                 cure=f"try a smaller learning rate than {rate:g}: --set learning_rate={rate / 10:g}",
-            )  # fmt: skip
+            )
         if report:
             report(Epoch(number, epochs, mean_loss, time.perf_counter() - began))
 

@@ -17,7 +17,7 @@ import runtime
 from runtime.registry.code import source_digest
 from runtime.train.recipe import Data, Params, Recipe
 
-TRAINING_SOURCES = ("runtime.train.fit", "runtime.train.recipe", "runtime.train.metrics", "runtime.train.splits")
+TRAINING_SOURCES = ("runtime.train.fit", "runtime.train.recipe", "runtime.train.metrics")
 CHECKOUT = Path(runtime.__file__).parents[1]
 
 

@@ -1,6 +1,6 @@
-"""Train a model and register it.
+"""Train models and register them.
 
-    python -m runtime.train.main digits
+    python -m runtime.train.main digits tumor
     python -m runtime.train.main tumor --seed 7 --set learning_rate=0.001 --json
     python -m runtime.train.main path/to/file.py:recipe --epochs 5
 
@@ -18,8 +18,10 @@ from runtime.command import Command
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; its exit code."""
-    command = Command("runtime.train.main", "Train a model and register it.")
-    command.add_argument("model", help="digits, tumor, path/to/file.py:recipe or my.module:recipe")
+    command = Command("runtime.train.main", "Train models and register them.")
+    command.add_argument(
+        "models", nargs="+", metavar="model", help="digits, tumor, path/to/file.py:recipe or my.module:recipe"
+    )
     command.add_argument("--epochs", help="passes over the training rows; short for --set epochs=N")
     command.add_argument("--seed", type=int, default=0, help="of every random choice (default 0)")
     command.add_argument(
@@ -39,23 +41,32 @@ def _train(command: Command, options: argparse.Namespace) -> int:
     overrides = command.assignments(options.set)
     if options.epochs is not None:
         overrides["epochs"] = options.epochs
-    recipe, module = find_recipe(options.model)
+    found = {place: find_recipe(place) for place in options.models}
 
-    from runtime.train.fit import pick_device
+    from runtime.registry.package import pick_device
     from runtime.train.progress import progress
     from runtime.train.run import run
 
-    recipe.settle(overrides)
+    for recipe, _ in found.values():
+        recipe.settle(overrides)
     device = pick_device(options.device)
-    told = progress(as_json=options.json)
-    try:
-        with connect(Settings.load()) as platform:
-            run(
-                platform.registry, recipe, module, told,
-                place=options.model, overrides=overrides, seed=options.seed, device=device, force=options.force,
-            )  # fmt: skip
-    finally:
-        told.close()
+    with connect(Settings.load()) as platform:
+        for place, (recipe, module) in found.items():
+            told = progress(as_json=options.json)
+            try:
+                run(
+                    platform.registry,
+                    recipe,
+                    module,
+                    told,
+                    place=place,
+                    overrides=overrides,
+                    seed=options.seed,
+                    device=device,
+                    force=options.force,
+                )
+            finally:
+                told.close()
     return 0
 
 

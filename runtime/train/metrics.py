@@ -47,7 +47,7 @@ def _auc(scores: np.ndarray, positive: np.ndarray) -> float:
     positives, negatives = int(positive.sum()), int((~positive).sum())
     if not positives or not negatives:
         return float("nan")
-    values, places, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    _, places, counts = np.unique(scores, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     ranks = (last - (counts - 1) / 2)[places]
     return float((ranks[positive].sum() - positives * (positives + 1) / 2) / (positives * negatives))

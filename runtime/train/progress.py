@@ -15,7 +15,10 @@ class Progress(Protocol):
 
     def begin(self, model: str, **facts: Any) -> None: ...
     def epoch(self, epoch: Epoch) -> None: ...
-    def event(self, event: str, sentence: str, **facts: Any) -> None: ...
+    def event(self, event: str, sentence: str, **facts: Any) -> None:
+        """`sentence` is for people, and empty where they need none; `facts` are for programs."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -57,7 +60,8 @@ class Lines:
         print(f"epoch {epoch.number}/{epoch.of} loss {epoch.loss:.4f} {epoch.seconds:.2f} s", flush=True)
 
     def event(self, event: str, sentence: str, **facts: Any) -> None:
-        print(sentence, flush=True)
+        if sentence:
+            print(sentence, flush=True)
 
     def close(self) -> None:
         pass
@@ -70,9 +74,12 @@ class Bar:
         from rich import progress as rich
 
         self._bar = rich.Progress(
-            rich.TextColumn("{task.description}"), rich.BarColumn(), rich.MofNCompleteColumn(),
-            rich.TextColumn("loss {task.fields[loss]}"), rich.TimeRemainingColumn(),
-        )  # fmt: skip
+            rich.TextColumn("{task.description}"),
+            rich.BarColumn(),
+            rich.MofNCompleteColumn(),
+            rich.TextColumn("loss {task.fields[loss]}"),
+            rich.TimeRemainingColumn(),
+        )
         self._task: rich.TaskID | None = None
 
     def begin(self, model: str, **facts: Any) -> None:
@@ -84,7 +91,8 @@ class Bar:
             self._bar.update(self._task, completed=epoch.number, total=epoch.of, loss=f"{epoch.loss:.4f}")
 
     def event(self, event: str, sentence: str, **facts: Any) -> None:
-        self._bar.print(sentence, highlight=False, markup=False)
+        if sentence:
+            self._bar.print(sentence, highlight=False, markup=False)
 
     def close(self) -> None:
         self._bar.stop()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Any
 
 from adapters.errors import AdapterError, Invalid, NotFound
 from adapters.ports import ModelRegistry, ModelVersion
@@ -24,13 +26,39 @@ class Outcome:
     version: ModelVersion
     reused: bool
     verdict: Verdict
+    seconds: float
+
+    def facts(self, metric: str) -> dict[str, Any]:
+        """For programs: everything, and `summary`, which is for people."""
+        version, how = self.version, "reused" if self.reused else "trained"
+        place = "champion" if self.verdict.promoted else f"not champion: {self.verdict.reason}"
+        return {
+            "summary": f"{version.model}:{version.version} {how}, {metric} {version.metrics[metric]:.4f}, {place}",
+            "model": version.model,
+            "version": version.version,
+            "digest": version.digest,
+            "metrics": dict(version.metrics),
+            "reused": self.reused,
+            "champion": self.verdict.promoted,
+            "reason": self.verdict.reason,
+            "seconds": round(self.seconds, 3),
+        }
 
 
 def run(
-    registry: ModelRegistry, recipe: Recipe, module: ModuleType, progress: Progress,
-    *, place: str, overrides: Mapping[str, str], seed: int, device: str, force: bool = False,
-) -> Outcome:  # fmt: skip
+    registry: ModelRegistry,
+    recipe: Recipe,
+    module: ModuleType,
+    progress: Progress,
+    *,
+    place: str,
+    overrides: Mapping[str, str],
+    seed: int,
+    device: str,
+    force: bool = False,
+) -> Outcome:
     """Train and register, or find that this very run is in the registry and reuse it. Raises what `fit` and the registry do."""
+    began = time.monotonic()
     params, data = recipe.settle(overrides), recipe.data()
     origin = lineage(recipe, place, module.__name__, data, params, seed=seed, device=device)
     known = None if force else _known(registry, recipe.model, origin["fingerprint"])
@@ -41,8 +69,11 @@ def run(
         progress.event(
             "reused",
             f"{version.model} version {version.version} was trained from the same code, data and parameters: reused",
-            model=version.model, version=version.version, digest=version.digest, metrics=dict(version.metrics),
-        )  # fmt: skip
+            model=version.model,
+            version=version.version,
+            digest=version.digest,
+            metrics=dict(version.metrics),
+        )
 
     def remeasure(champion: ModelVersion) -> float:
         try:
@@ -52,16 +83,17 @@ def run(
         except (AdapterError, KeyError) as error:
             raise Invalid(
                 f"the champion, version {champion.version}, was measured on other data and cannot be measured on this: {error}",
-                name=recipe.model, cure=f"move the alias yourself: python -m runtime.registry.main alias {recipe.model} champion N",
-            ) from error  # fmt: skip
+                name=recipe.model,
+                cure=f"move the alias yourself: python -m runtime.registry.main alias {recipe.model} champion N",
+            ) from error
 
     verdict = challenge(registry, version, recipe.metric, remeasure=remeasure)
     state = "is champion" if verdict.promoted else "is not made champion"
-    progress.event(
-        "alias", f"{version.model} version {version.version} {state}: {verdict.reason}",
-        model=version.model, version=version.version, champion=verdict.promoted, reason=verdict.reason,
-    )  # fmt: skip
-    return Outcome(version, known is not None, verdict)
+    sentence = f"{version.model} version {version.version} {state}: {verdict.reason}"
+    progress.event("alias", sentence, model=version.model, version=version.version, promoted=verdict.promoted)
+    outcome = Outcome(version, known is not None, verdict, time.monotonic() - began)
+    progress.event("done", "", **outcome.facts(recipe.metric))
+    return outcome
 
 
 def _known(registry: ModelRegistry, model: str, mark: str) -> ModelVersion | None:
@@ -74,9 +106,16 @@ def _known(registry: ModelRegistry, model: str, mark: str) -> ModelVersion | Non
 
 
 def _train(
-    registry: ModelRegistry, recipe: Recipe, data: Data, params: Params, progress: Progress,
-    *, origin: Mapping[str, str], seed: int, device: str,
-) -> ModelVersion:  # fmt: skip
+    registry: ModelRegistry,
+    recipe: Recipe,
+    data: Data,
+    params: Params,
+    progress: Progress,
+    *,
+    origin: Mapping[str, str],
+    seed: int,
+    device: str,
+) -> ModelVersion:
     progress.begin(
         recipe.model,
         epochs=params["epochs"],
@@ -88,9 +127,10 @@ def _train(
     fitted = fit(recipe, data, params, seed=seed, device=device, report=progress.epoch)
     if recipe.metric not in fitted.metrics:
         raise Invalid(
-            f"its evaluation gave no {recipe.metric!r}", name=recipe.model,
+            f"its evaluation gave no {recipe.metric!r}",
+            name=recipe.model,
             cure=f"set the recipe's metric to one of {', '.join(fitted.metrics)}",
-        )  # fmt: skip
+        )
     samples = package.sample(fitted.module, recipe.signature, data.test.inputs, data.test.targets, limit=recipe.samples)
     manifest = Manifest(
         model=recipe.model,
@@ -108,7 +148,11 @@ def _train(
     )
     listed = ", ".join(f"{name} {value:.4f}" for name, value in fitted.metrics.items())
     progress.event(
-        "registered", f"{version.model} version {version.version} registered: {listed}",
-        model=version.model, version=version.version, digest=version.digest, metrics=fitted.metrics,
-    )  # fmt: skip
+        "registered",
+        f"{version.model} version {version.version} registered: {listed}",
+        model=version.model,
+        version=version.version,
+        digest=version.digest,
+        metrics=fitted.metrics,
+    )
     return version

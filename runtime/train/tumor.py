@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from runtime.domain.signature import classifier
 from runtime.domain.tensors import ANY, Datatype, TensorSpec
 from runtime.models.tabular import TabularNet
+from runtime.train import data
 from runtime.train.recipe import Data, Params, Recipe, Split, rows_as_tensors
 from runtime.train.splits import stratified
 
@@ -16,11 +17,8 @@ MALIGNANT, BENIGN = 1, 0
 
 def load() -> Data:
     """Three quarters to learn from, one quarter held out; the same rows on every run."""
-    from sklearn.datasets import load_breast_cancer
-
-    rows, benign = load_breast_cancer(return_X_y=True)
-    targets = np.where(benign == 1, BENIGN, MALIGNANT).astype(np.int64)
-    return stratified({"measurements": rows.astype(np.float32)}, targets, held_out=0.25)
+    rows, benign = data.breast_cancer()
+    return stratified({"measurements": rows}, np.where(benign == 1, BENIGN, MALIGNANT), held_out=0.25)
 
 
 def config(params: Params) -> dict[str, object]:
@@ -45,7 +43,10 @@ recipe = Recipe(
     summary="Whether a breast tumour is malignant, from 30 measurements of its cells",
     signature=classifier(
         TensorSpec(
-            name="measurements", datatype=Datatype.FP32, shape=(ANY, 30),
+            name="measurements",
+            datatype=Datatype.FP32,
+            shape=(ANY, 30),
+            minimum=0,
             description="mean, error and worst of ten measurements, in the data set's order",
         ),
         labels=("benign", "malignant"),
@@ -59,4 +60,4 @@ recipe = Recipe(
     metric="auc",
     samples=100,
     samples_public=True,
-)  # fmt: skip
+)
