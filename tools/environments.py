@@ -11,7 +11,7 @@ from tools import catalogue, folders, packages, store
 from tools.failure import Unreachable
 from tools.progress import Step
 
-_UNFINISHED = ".isthmus-unfinished"
+UNFINISHED = ".isthmus-unfinished"
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ ENVIRONMENTS = {
 def ready(environment: Environment) -> str | None:
     """One sentence on the environment if it is up to date, else None. Costs a millisecond."""
     stamp = store.read_json(environment.folder / store.RECEIPT)
-    if stamp is None or stamp.get("wants") != _wants(environment) or not _runs(environment):
+    if stamp is None or stamp.get("wants") != wants(environment) or not _runs(environment):
         return None
     return f"Python {stamp['python']}, {stamp['packages']} packages"
 
@@ -60,7 +60,7 @@ def install(environment: Environment, step: Step) -> str:
             return done
         store.sweep(folder.parent, folder.name)
         with store.writable(folder.parent):
-            if _broken(environment):
+            if broken(environment):
                 remove(environment)
                 packages.room(step, folder, catalogue.NEEDED_MB[environment.lock])
                 packages.create(step, folder)
@@ -70,36 +70,37 @@ def install(environment: Environment, step: Step) -> str:
 
 def _bring_up_to_date(environment: Environment, step: Step) -> None:
     folder = environment.folder
-    (folder / _UNFINISHED).touch()
+    (folder / UNFINISHED).touch()
     (folder / store.RECEIPT).unlink(missing_ok=True)
     try:
         packages.sync(step, folder, environment.lock)
     except Unreachable:
-        (folder / _UNFINISHED).unlink()  # it is what it was, and good until its index answers again
+        (folder / UNFINISHED).unlink()  # it is what it was, and good until its index answers again
         raise
     packages.compile_bytecode(step, folder)
     site = packages.site_packages(folder)
     (site / "isthmus.pth").write_text(f"{folders.checkout()}\n", encoding="utf-8")
     for name, entry in environment.scripts:
-        _write_script(folder / "bin" / name, folder / "bin" / "python", entry)
+        write_script(folder / "bin" / name, folder / "bin" / "python", entry)
     stamp = {
-        "wants": _wants(environment),
+        "wants": wants(environment),
         "python": _python_version(folder),
         "packages": len(list(site.glob("*.dist-info"))),
     }
     store.write_json(folder / store.RECEIPT, stamp)
-    (folder / _UNFINISHED).unlink()
+    (folder / UNFINISHED).unlink()
 
 
-def _broken(environment: Environment) -> bool:
+def broken(environment: Environment) -> bool:
     """Whether to begin anew: it is not there, was left half-made, lost its interpreter, or was moved here."""
     folder = environment.folder
     stamp = store.read_json(folder / store.RECEIPT) or {}
     moved = stamp.get("wants", {}).get("checkout", str(folders.checkout())) != str(folders.checkout())
-    return (folder / _UNFINISHED).exists() or not _runs(environment) or moved
+    return (folder / UNFINISHED).exists() or not _runs(environment) or moved
 
 
-def _wants(environment: Environment) -> dict[str, str]:
+def wants(environment: Environment) -> dict[str, str]:
+    """What the environment has to be made from; the stamp of a finished one says the same."""
     return {"lock": catalogue.lock_digest(environment.lock), "checkout": str(folders.checkout()), "recipe": "1"}
 
 
@@ -116,7 +117,7 @@ def _python_version(folder: Path) -> str:
     return ""
 
 
-def _write_script(path: Path, python: Path, entry: str) -> None:
+def write_script(path: Path, python: Path, entry: str) -> None:
     """A console script that starts under any length of path and with spaces in it, which a plain `#!` line cannot."""
     module, _, function = entry.partition(":")
     path.write_text(

@@ -89,7 +89,7 @@ def create(step: Step, folder: Path, *, relocatable: bool = False) -> None:
     """Make an empty virtual environment at `folder`, in place of what is there."""
     command = [uv(step), "venv", "--clear", "--python", base_python(), str(folder)]
     command += ["--relocatable"] * relocatable
-    process.run(command, step, env=_uv_environment(), cwd=folders.checkout(), timeout_seconds=300)
+    process.run(command, step, env=uv_environment(), cwd=folders.checkout(), timeout_seconds=300)
 
 
 def sync(step: Step, folder: Path, lock: str) -> None:
@@ -111,7 +111,7 @@ def sync(step: Step, folder: Path, lock: str) -> None:
 
     command = [uv(step), "pip", "sync", "--python", str(folder / "bin" / "python"), "--require-hashes"]
     command.append(str(catalogue.lock_file(lock)))
-    process.run(command, step, env=_uv_environment(), on_line=hear, on_tick=show, cwd=folders.checkout())
+    process.run(command, step, env=uv_environment(), on_line=hear, on_tick=show, cwd=folders.checkout())
 
 
 def compile_bytecode(step: Step, folder: Path) -> None:
@@ -155,7 +155,7 @@ def room(step: Step, place: Path, needed_mb: float) -> None:
         )
 
 
-def _uv_environment() -> dict[str, str]:
+def uv_environment() -> dict[str, str]:
     """Where the person configured pip and not uv, uv is told the same."""
     env = environment()
     if any(name in env for name in ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX", "UV_CONFIG_FILE", "UV_NO_INDEX")):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import selectors
@@ -17,6 +18,7 @@ from tools.progress import Step
 
 _TICK_SECONDS = 0.25
 _TAIL_LINES = 8
+_PATIENCE_SECONDS = 5.0
 
 _NO_NETWORK = re.compile(
     r"dns error|failed to lookup|could not resolve|name resolution|network is unreachable|no route to host"
@@ -68,12 +70,12 @@ def run(
         )
         try:
             _follow(child, book.write, on_line, on_tick or (lambda pid: step.doing("working")), timeout_seconds)
-        except _Late:
-            raise SetupFailed(
-                f"{step.name}: {Path(argv[0]).name} was not done after {timeout_seconds:.0f} s and was ended: see {log}"
-            ) from None
-        finally:
+        except BaseException as error:
             _end(child)
+            if isinstance(error, _Late):
+                message = f"{Path(argv[0]).name} was not done after {timeout_seconds:.0f} s and was ended: see {log}"
+                raise SetupFailed(f"{step.name}: {message}") from None
+            raise
     if child.returncode not in good:
         raise _failure(step, Path(argv[0]).name, log, begins, child.returncode)
 
@@ -102,21 +104,19 @@ def _follow(
                 for line in lines:
                     on_line(line.decode(errors="replace").rstrip())
             on_tick(child.pid)
+    if rest:
+        on_line(rest.decode(errors="replace").rstrip())
+    child.stdout.close()
     child.wait(timeout=60)
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    for number, patience_seconds in ((signal.SIGINT, 5), (signal.SIGKILL, 5)):
-        if child.poll() is not None:
-            break
-        try:
+    """Ask the program to end as Ctrl-C would; then make sure of it, and of everything it started."""
+    for number in (signal.SIGINT, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):  # it has ended, and all of its group with it
             os.killpg(child.pid, number)
-        except ProcessLookupError:
-            break
-        try:
-            child.wait(timeout=patience_seconds)
-        except subprocess.TimeoutExpired:
-            continue
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(timeout=_PATIENCE_SECONDS)
     if child.stdout is not None:
         child.stdout.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import time
@@ -18,7 +19,7 @@ class Step:
     def __init__(self, name: str, out: TextIO | None = None) -> None:
         self.name = name
         self._out = out or sys.stdout
-        self._terminal = self._out.isatty()
+        self._terminal = self._out.isatty() and os.environ.get("TERM") != "dumb"
         self._started = self._shown = time.monotonic()
         self._drawn = False
 
