@@ -99,8 +99,11 @@ def check(as_json: AsJson = False) -> None:
     raise typer.Exit(show(["--json"] if as_json else []))
 
 
-def _passed_on(name: str, module: str, help_text: str, *, needs_platform: bool = True) -> None:
-    """Add a command that runs a module of the runtime in its own environment, its arguments unread by us."""
+def _passed_on(name: str, module: str, help_text: str, *, asks_server: bool = False) -> None:
+    """Add a command that runs a module of the runtime in its own environment, its arguments unread by us.
+
+    One that `asks_server` is told where the local platform's is, unless the person says which.
+    """
 
     @app.command(name, help=help_text, context_settings=PASSED_ON)
     def run_there(context: typer.Context) -> None:
@@ -108,18 +111,21 @@ def _passed_on(name: str, module: str, help_text: str, *, needs_platform: bool =
 
         arguments = list(context.args)
         path = None
-        if needs_platform and "--help" not in arguments:
-            from cli.up import wanted
-
+        if "--help" not in arguments:
             stack = Stack()
-            path = runtime.settings_file(stack, wanted(stack)[1])
+            if not asks_server:
+                from cli.up import wanted
+
+                path = runtime.settings_file(stack, wanted(stack)[1])
+            elif not any(argument.split("=")[0] == "--url" for argument in arguments):
+                arguments += ["--url", runtime.endpoint(stack, "predict")]
         raise typer.Exit(runtime.run(module, arguments, settings=path))
 
 
 _passed_on("train", "runtime.train.main", "Train a model and register it: isthmus train digits")
 _passed_on("models", "runtime.registry.main", "The model registry: list, show, alias, search, copy.")
 _passed_on("serve", "runtime.serve.main", "Run a model server in the foreground.")
-_passed_on("predict", "runtime.serve.predict", "Ask a running server: isthmus predict digits --sample 3")
+_passed_on("predict", "runtime.serve.predict", "Ask a running server: isthmus predict digits --sample 3", asks_server=True)
 
 
 def main() -> None:

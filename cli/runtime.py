@@ -21,6 +21,14 @@ def settings_file(stack: Stack, cloud: str) -> Path:
     return path
 
 
+def endpoint(stack: Stack, name: str) -> str:
+    """The base URL that the stack publishes under `name`. Raises Failure when it is not up or has none."""
+    found = (stack.platform() or {}).get("endpoints", {}).get(name)
+    if found is None:
+        raise Failure(f"stack {stack.name!r} has no endpoint {name!r}: run `make up`")
+    return found
+
+
 def command(module: str, arguments: Sequence[str]) -> list[str]:
     """How to start `module` in the runtime's environment. Raises ToolMissing when it is not installed."""
     return [*tools.locate("python-runtime").argv, "-m", module, *arguments]

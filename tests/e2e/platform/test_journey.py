@@ -17,8 +17,21 @@ CLOUDS = ("local", "onprem", "aws", "gcp")
 
 @pytest.fixture(scope="module")
 def reports(shared: Home) -> dict[str, dict]:
-    """`CLOUD_PROVIDER=c isthmus up --json` for each cloud, one after the other on one machine."""
-    return {cloud: shared.json("up", cloud=cloud) for cloud in CLOUDS}
+    """`CLOUD_PROVIDER=c isthmus up --json` for each cloud, one after the other on one machine, and what it then predicts."""
+    found = {}
+    for cloud in CLOUDS:
+        found[cloud] = shared.json("up", cloud=cloud)
+        found[cloud]["outcomes"] = {model["model"]: outcomes(found[cloud], model["model"]) for model in found[cloud]["models"]}
+    return found
+
+
+def outcomes(report: dict, model: str) -> list[dict]:
+    """Label and score, every digit of it, for each held-out sample that the server shows."""
+    with httpx.Client(base_url=report["predict"], timeout=30) as client:
+        inputs = client.get(f"/v1/models/{model}/samples").json()["inputs"]
+        answer = client.post("/v1/predict", json={"model": model, "inputs": inputs})
+        assert answer.status_code == 200, answer.text
+        return answer.json()["predictions"]
 
 
 def predict(report: dict) -> dict:
@@ -41,8 +54,9 @@ def test_every_cloud_serves_the_same_bytes_with_equal_predictions(reports: dict[
     digests = [{m["model"]: m["digest"] for m in reports[cloud]["models"]} for cloud in CLOUDS]
     assert len(digests[0]) == 2
     assert digests == [digests[0]] * len(CLOUDS)
-    outcomes = [reports[cloud]["requests"]["predictions_sha256"] for cloud in CLOUDS]
-    assert outcomes == [outcomes[0]] * len(CLOUDS)
+    predicted = [reports[cloud]["outcomes"] for cloud in CLOUDS]
+    assert all(len(rows) >= 5 for rows in predicted[0].values())
+    assert predicted == [predicted[0]] * len(CLOUDS)
 
 
 def test_the_curl_that_is_printed_answers(shared: Home, reports: dict[str, dict]) -> None:
@@ -131,7 +145,7 @@ def test_down_leaves_no_process_and_no_port(shared: Home, reports: dict[str, dic
 def test_the_model_is_still_there_after_down_and_up(shared: Home, reports: dict[str, dict]) -> None:
     report = shared.json("up")
     assert all(model["reused"] for model in report["models"])
-    assert report["requests"]["predictions_sha256"] == reports["local"]["requests"]["predictions_sha256"]
+    assert {name: outcomes(report, name) for name in ("digits", "tumor")} == reports["local"]["outcomes"]
 
 
 def test_down_with_data_leaves_an_empty_home(shared: Home, reports: dict[str, dict]) -> None:
