@@ -78,10 +78,9 @@ _CURES = {
 
 def classify(error: KafkaError | KafkaException, name: str) -> AdapterError:
     """The port's error for one of Kafka's. What is in no table is taken to pass: Transient."""
-    if isinstance(error, KafkaException):
-        error = error.args[0]
-    kind = _KIND_OF.get(error.code(), Transient)
-    return kind(error.str(), name=name, cure=_CURES.get(error.code(), ""))
+    cause: KafkaError = error.args[0] if isinstance(error, KafkaException) else error
+    kind = _KIND_OF.get(cause.code(), Transient)
+    return kind(cause.str(), name=name, cure=_CURES.get(cause.code(), ""))
 
 
 class Trouble:
@@ -104,6 +103,11 @@ class Trouble:
     def forget(self) -> None:
         """Begin anew: a login that was refused a while ago may be allowed by now."""
         self._refused = None
+
+    @property
+    def refused(self) -> bool:
+        """Whether a login was refused since `forget`."""
+        return self._refused is not None
 
     def check(self) -> None:
         """Raises Denied if a login was refused since `forget`."""

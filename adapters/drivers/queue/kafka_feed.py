@@ -6,18 +6,19 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from itertools import groupby
+from itertools import pairwise, repeat
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Message as Raw
 
 from adapters.drivers.queue import headers
+from adapters.drivers.queue.aside import Aside
 from adapters.drivers.queue.feed import Chunk, Commits, Listener, Placement, Received
 from adapters.drivers.queue.kafka_errors import Trouble, classify, log
 from adapters.drivers.queue.ledger import Partition
 from adapters.errors import AdapterError, Invalid
-from adapters.ports import Position
+from adapters.ports import Message, Position
 
 ANSWER_SECONDS = 10.0
 """How long to wait for the broker's answer to a question about offsets."""
@@ -61,10 +62,13 @@ class KafkaFeed:
         self._topics = list(topics)
         self._trouble = trouble
         self._group: str = config["group.id"]
+        self._held: list[Raw] = []
+        """Consumed and not yet returned: the library would not bring it again."""
+        self._fault: AdapterError | None = None
         self._unplaced: set[Partition] = set()
         self._admitted = False
         self._paused = False
-        self._closing = False
+        self._aside = Aside("isthmus-queue-commit")
 
     def join(self, listener: Listener, timeout_seconds: float) -> list[Chunk]:
         self._listener = listener
@@ -76,29 +80,55 @@ class KafkaFeed:
         return chunks
 
     def poll(self, limit: int, timeout_seconds: float) -> list[Chunk]:
-        deadline = time.monotonic() + timeout_seconds
-        raws: list[Raw] = []
-        if limit > 0 and not self._paused:
-            raws = self._consumer.consume(limit, 0.0)
-        while not raws and (wait := deadline - time.monotonic()) > 0 or self._paused or limit <= 0:
-            first = self._consumer.poll(min(max(wait, 0.0), _SLICE_SECONDS))
-            self._trouble.check()
-            if first is not None:
-                raws = [first, *self._consumer.consume(limit - 1, 0.0)] if limit > 1 else [first]
-            if self._paused or limit <= 0:
-                break
+        if not self._held:
+            self._consume(0 if self._paused else limit, time.monotonic() + timeout_seconds)
         if self._unplaced:
             self._place()
-        return _chunks([raw for raw in raws if self._is_record(raw)] if any(map(Raw.error, raws)) else raws)
+        raws, self._held = self._held, []
+        if any(map(Raw.error, raws)):
+            raws = [raw for raw in raws if self._is_record(raw)]
+        if not raws:
+            self._raise_fault()
+        return _chunks(raws)
+
+    def _consume(self, limit: int, deadline: float) -> None:
+        """Whatever is here at once, else what comes first before the deadline. The group's callbacks run in here."""
+        try:
+            if limit:
+                self._held = self._consumer.consume(limit, 0.0)
+            while not self._held and not self._trouble.refused:
+                wait = deadline - time.monotonic()
+                first = self._consumer.poll(min(max(wait, 0.0), _SLICE_SECONDS))
+                if first is not None:
+                    self._held = [first]
+                if wait <= 0:
+                    break
+            if 0 < len(self._held) < limit:
+                more = self._consumer.consume(limit - len(self._held), 0.0)
+                self._held += more  # only now: a callback may just have taken back what was held
+        except KafkaException as error:
+            raise classify(error, self._group) from error
 
     def _is_record(self, raw: Raw) -> bool:
+        """Whether it is one, or else an error that the library put among them, to be raised when they are dealt with."""
         error = raw.error()
         if error is None:
             return True
         if error.code() == KafkaError._MAX_POLL_EXCEEDED or error.retriable():
             log.warning("Kafka group %s: %s", self._group, error.str())
-            return False
-        raise classify(error, raw.topic() or self._group)
+        else:
+            self._fault = classify(error, raw.topic() or self._group)
+        return False
+
+    def _raise_fault(self) -> None:
+        if self._fault is not None:
+            fault, self._fault = self._fault, None
+            raise fault
+        if self._trouble.refused:
+            try:
+                self._trouble.check()
+            finally:
+                self._trouble.forget()
 
     def pause(self, paused: bool) -> None:
         if paused == self._paused:
@@ -136,8 +166,13 @@ class KafkaFeed:
             raise classify(error, f"{partition.topic}/{partition.number}") from error
 
     def close(self) -> None:
-        self._closing = True
-        self._consumer.close()
+        """The library waits for the broker; where there is none it is left to end by itself."""
+        self._aside.start(self._consumer.close)
+        self._aside.stop()
+        try:
+            self._aside.answer(CLOSE_SECONDS)
+        except TimeoutError:
+            log.warning("Kafka group %s: the broker did not answer the farewell", self._group)
 
     # ------------------------------------------------------------------------------------ the group's callbacks
 
@@ -157,6 +192,7 @@ class KafkaFeed:
     def _known(self, partitions: list[TopicPartition]) -> list[Partition]:
         """Those of them that the listener was told of; the others are forgotten."""
         gone = {Partition(each.topic, each.partition) for each in partitions}
+        self._held = [raw for raw in self._held if _partition(raw) not in gone]
         known = gone - self._unplaced
         self._unplaced -= gone
         return sorted(known)
@@ -168,8 +204,17 @@ class KafkaFeed:
             placements = [self._placement(each) for each in self._consumer.committed(wanted, timeout=ANSWER_SECONDS)]
         except KafkaException as error:
             raise classify(error, self._group) from error
+        for each in placements:
+            self._rewind(each)
         self._unplaced.clear()
         self._listener.assign(placements)
+
+    def _rewind(self, placement: Placement) -> None:
+        """Go back where records past the beginning came first: they may be left from an assignment before this one."""
+        mine = [raw for raw in self._held if raw.error() is None and _partition(raw) == placement.partition]
+        if mine and (mine[0].offset() or 0) > placement.offset:
+            self._held = [raw for raw in self._held if raw not in mine]
+            self.seek(placement.partition, placement.offset)
 
     def _placement(self, committed: TopicPartition) -> Placement:
         if committed.error is not None:
@@ -180,24 +225,36 @@ class KafkaFeed:
         return Placement(Partition(committed.topic, committed.partition), offset, committed.metadata or "")
 
 
+def _partition(raw: Raw) -> Partition:
+    return Partition(raw.topic() or "", raw.partition() or 0)
+
+
 def _chunks(raws: list[Raw]) -> list[Chunk]:
+    """Built by maps over C functions: a Python loop here would cost more than the library's own work."""
     if not raws:
         return []
+    offsets = list(map(Raw.offset, raws))
+    values = list(map(Raw.value, raws))
+    if None in values:
+        values = [value or b"" for value in values]
+    messages = list(map(KafkaReceived.__new__, repeat(KafkaReceived, len(raws))))
+    deque(map(_set_raw, messages, raws), maxlen=0)
+    deque(map(_set_value, messages, values), maxlen=0)
+    deque(map(_set_offset, messages, offsets), maxlen=0)
+    return [Chunk(_partition(raws[run.start]), offsets[run], messages[run]) for run in _runs(raws)]  # type: ignore[arg-type]
+
+
+def _runs(raws: list[Raw]) -> list[slice]:
+    """Where neighbours are of one partition. The library brings what it fetched partition by partition."""
     numbers = list(map(Raw.partition, raws))
     topics = list(map(Raw.topic, raws))
     if numbers.count(numbers[0]) == len(raws) and topics.count(topics[0]) == len(raws):
-        return [_chunk(raws)]
-    return [_chunk(list(run)) for _, run in groupby(raws, key=lambda raw: (raw.topic(), raw.partition()))]
-
-
-def _chunk(raws: list[Raw]) -> Chunk:
-    """Built by maps over slot setters, because a Python loop here would cost more than the network."""
-    offsets = list(map(Raw.offset, raws))
-    messages = list(map(KafkaReceived.__new__, [KafkaReceived] * len(raws)))
-    deque(map(_set_raw, messages, raws), maxlen=0)
-    deque(map(_set_offset, messages, offsets), maxlen=0)
-    return Chunk(Partition(raws[0].topic(), raws[0].partition()), offsets, messages)  # type: ignore[arg-type]
+        return [slice(0, len(raws))]
+    keys = list(zip(topics, numbers, strict=True))
+    edges = [i for i in range(len(keys)) if i == 0 or keys[i] != keys[i - 1]] + [len(keys)]
+    return [slice(*edge) for edge in pairwise(edges)]
 
 
 _set_raw = Received.raw.__set__  # type: ignore[attr-defined]
 _set_offset = Received.offset.__set__  # type: ignore[attr-defined]
+_set_value = Message.value.__set__  # type: ignore[attr-defined]

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from adapters.drivers.queue.past import Past, decode, encode
+from adapters.drivers.queue.past import Past, decode, encode, encode_fresh
 
 
 class Partition(NamedTuple):
@@ -25,7 +25,9 @@ class Ledger:
     """
 
     __slots__ = (
+        "_fresh",
         "_recorded",
+        "_start",
         "_version",
         "alive",
         "awaiting",
@@ -40,6 +42,7 @@ class Ledger:
     def __init__(self, partition: Partition, start: int, text: str | None = "") -> None:
         past = decode(start, text)
         self.partition = partition
+        self._start = start
         self.alive = True
         """Whether the partition is still ours. Acknowledging on a dead ledger records nothing."""
         self.open: dict[int, int] = dict(past.open)
@@ -54,6 +57,8 @@ class Ledger:
         self.waiting: set[int] = set()
         """Offsets nacked here, whose messages are kept for redelivery."""
         self._version = 0
+        self._fresh = not self.open and not self.later
+        """Whether all that is open was delivered once, and none is postponed."""
         self._recorded: tuple[int, int, int] | None = self._state()
 
     @property
@@ -81,15 +86,26 @@ class Ledger:
         if self.awaiting and self.awaiting[0] == offset:
             self.awaiting.popleft()
             return self.again(offset) if offset in self.open else 0
+        if offset < self._start:
+            self._begin_again(offset)
         if offset < self.delivered:
             return 0
         self.open[offset] = attempts = self.later.pop(offset, 0) + 1
+        self._fresh = self._fresh and attempts == 1
         self.delivered = offset + 1
         return attempts
+
+    def _begin_again(self, offset: int) -> None:
+        """The log starts before what was committed: it is another log under the same name, so nothing of it is done."""
+        self.open.clear()
+        self.awaiting.clear()
+        self.later.clear()
+        self._start = self.delivered = offset
 
     def again(self, offset: int) -> int:
         """Count another delivery of an open record: which one this is."""
         self.open[offset] += 1
+        self._fresh = False
         self.due.pop(offset, None)
         self._version += 1
         return self.open[offset]
@@ -99,6 +115,7 @@ class Ledger:
         self.waiting.add(offset)
         if due is not None:
             self.due[offset] = due
+            self._fresh = False
             self._version += 1
 
     def done(self, offset: int) -> None:
@@ -121,6 +138,10 @@ class Ledger:
 
     def text(self) -> str:
         """What goes into the metadata of a commit of `watermark`."""
+        if not self.open:
+            self._fresh = not self.later
+        if self._fresh and self.open and len(self.open) == self.delivered - self.watermark:
+            return encode_fresh(len(self.open))
         return encode(self.watermark, Past(self.delivered, self.open, self.later, self.due))
 
     def _state(self) -> tuple[int, int, int]:

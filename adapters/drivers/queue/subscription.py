@@ -7,12 +7,13 @@ it and how often it was delivered. So a member that is killed loses no count, an
 from __future__ import annotations
 
 import heapq
-import itertools
 import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from itertools import count, repeat
+from operator import attrgetter
 
 from adapters.drivers.queue.feed import Chunk, Feed, Placement, Rebalancing, Received
 from adapters.drivers.queue.headers import epitaph
@@ -47,7 +48,7 @@ class GroupSubscription:
         self._taken: list[Received] = []
         self._delayed: list[tuple[float, int, Received]] = []
         self._ready: list[tuple[Partition, int, int, Received]] = []
-        self._sequence = itertools.count()
+        self._sequence = count()
         self._closed = False
 
     def join(self) -> GroupSubscription:
@@ -73,12 +74,22 @@ class GroupSubscription:
         return [message for message in batch if message.ledger.alive]
 
     def ack(self, messages: Iterable[Message]) -> None:
-        for message in messages:
-            try:
-                message.ledger.open.pop(message.offset, None)  # type: ignore[attr-defined]
-            except AttributeError:
-                if (ledger := self._ledger_of(message)) is not None:
-                    ledger.done(message.position.offset)
+        messages = list(messages)
+        try:
+            ledgers = set(map(_ledger, messages))
+        except AttributeError:
+            for message in messages:
+                self._ack_one(message)
+            return
+        for ledger in ledgers:
+            if self._ledgers.get(ledger.partition) is ledger:
+                mine = messages if len(ledgers) == 1 else [each for each in messages if _ledger(each) is ledger]
+                deque(map(ledger.open.pop, map(_offset, mine), repeat(None)), maxlen=0)
+
+    def _ack_one(self, message: Message) -> None:
+        """For a message that went through a pickle or was put together anew: it knows its position only."""
+        if (ledger := self._ledger_of(message)) is not None:
+            ledger.done(message.position.offset)
 
     def commit(self) -> None:
         self._require_open()
@@ -137,18 +148,29 @@ class GroupSubscription:
     def _take(self, limit: int, deadline: float) -> list[Received]:
         """The next records to hand out, redeliveries that are due first, each counted as delivered."""
         while True:
-            room = min(limit, self._most_in_hand - sum(ledger.in_hand for ledger in self._ledgers.values()))
-            self._feed.pause(room <= 0)
             batch = self._redeliver(limit)
-            if not batch and not self._ahead:
+            self._fill(batch, limit)
+            if len(batch) < limit:
                 wait = min(deadline, self._delayed[0][0] if self._delayed else deadline) - time.monotonic()
-                self._ahead.extend(self._feed.poll(room, max(0.0, wait)))
-            elif room > len(batch) and not self._ahead:
-                self._ahead.extend(self._feed.poll(room - len(batch), 0.0))
-            while room > len(batch) and self._ahead:
-                batch += self._admit(self._next_chunk(room - len(batch)))
+                self._fetch(limit - len(batch), 0.0 if batch else max(0.0, wait))
+                self._fill(batch, limit)
             if batch or time.monotonic() >= deadline:
                 return batch
+
+    def _fetch(self, limit: int, timeout_seconds: float) -> None:
+        """Bring records into `_ahead`, none while too many are unacknowledged: then only the membership is kept."""
+        room = min(limit, self._room())
+        self._feed.pause(room <= 0)
+        if not self._ahead:
+            self._ahead.extend(self._feed.poll(max(0, room), timeout_seconds))
+
+    def _fill(self, batch: list[Received], limit: int) -> None:
+        while self._ahead and (room := min(limit - len(batch), self._room())) > 0:
+            batch += self._admit(self._next_chunk(room))
+
+    def _room(self) -> int:
+        """How many more may be handed out before some are acknowledged."""
+        return self._most_in_hand - sum(ledger.in_hand for ledger in self._ledgers.values())
 
     def _next_chunk(self, limit: int) -> Chunk:
         chunk = self._ahead[0]
@@ -161,8 +183,7 @@ class GroupSubscription:
         ledger = self._ledgers.get(chunk.partition)
         if ledger is None:
             return []
-        for message in chunk.messages:
-            object.__setattr__(message, "ledger", ledger)
+        deque(map(_set_ledger, chunk.messages, repeat(ledger)), maxlen=0)
         if ledger.admit_fresh(chunk.offsets):
             return list(chunk.messages)
         return [message for message in chunk.messages if self._admit_one(ledger, message)]
@@ -246,7 +267,8 @@ class GroupSubscription:
         deadline = time.monotonic() + RECORD_SECONDS
         while changed := [ledger for ledger in self._ledgers.values() if ledger.changed]:
             try:
-                return self._write(changed)
+                self._write(changed)
+                return
             except Rebalancing:
                 if time.monotonic() > deadline:
                     raise
@@ -260,13 +282,18 @@ class GroupSubscription:
 
     def _ledger_of(self, message: Message) -> Ledger | None:
         """Where this message is accounted for, if its partition is still ours."""
-        if isinstance(message, Received) and hasattr(message, "ledger"):
-            return message.ledger if message.ledger.alive else None
-        return self._ledgers.get(Partition(message.position.topic, message.position.partition))
+        position = message.position
+        ledger = self._ledgers.get(Partition(position.topic, position.partition))
+        return ledger if getattr(message, "ledger", ledger) is ledger else None
 
     def _require_open(self) -> None:
         if self._closed:
             raise Invalid("this subscription is closed", cure="subscribe again")
+
+
+_ledger = attrgetter("ledger")
+_offset = attrgetter("offset")
+_set_ledger = Received.ledger.__set__  # type: ignore[attr-defined]
 
 
 def _copy(message: Message) -> Received:
