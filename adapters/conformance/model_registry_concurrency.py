@@ -28,7 +28,8 @@ class ConcurrencyPromises:
         self, registry: ModelRegistry, elsewhere: ModelRegistry, model: str
     ) -> None:
         def register(index: int) -> ModelVersion:
-            return (registry, elsewhere)[index % 2].register(model, FILES, params={"index": str(index)})
+            files = {"weights.safetensors": b"shared by %d" % (index // 4)}
+            return (registry, elsewhere)[index % 2].register(model, files, params={"index": str(index)})
 
         made = at_once(THREADS, register)
         assert sorted(version.version for version in made) == list(range(1, THREADS + 1))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from adapters.errors import Conflict, Corrupt, Invalid, NotFound, Transient
 from adapters.ports import ABSENT, Artifact, Body, ObjectStorage
@@ -98,11 +99,21 @@ class Blobs:
         return True
 
 
-class FileChunks:
-    """A file's bytes in chunks, from the start each time it is iterated, so that an upload can be begun again."""
+class FileChunks(Sequence[bytes]):
+    """A file's bytes in chunks. A sequence, because an upload of one can be begun again (`adapters.retry`)."""
 
     def __init__(self, path: Path, expected: Artifact) -> None:
         self._path, self._expected = path, expected
+
+    def __len__(self) -> int:
+        return -(-self._expected.size_bytes // CHUNK_BYTES)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[place] for place in range(*index.indices(len(self)))]
+        with self._path.open("rb") as file:
+            file.seek(range(len(self))[index] * CHUNK_BYTES)
+            return file.read(CHUNK_BYTES)
 
     def __iter__(self) -> Iterator[bytes]:
         """Raises Conflict in place of the end when these are not the expected bytes: the upload must not complete."""

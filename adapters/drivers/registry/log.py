@@ -10,6 +10,7 @@ A page is a copy that spares a reader a hundred requests; where one is missing i
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import os
@@ -112,20 +113,19 @@ class ModelLog:
     # ------------------------------------------------------------------------------------------------ appending
 
     def _append_decided(self, decide: Callable[[ModelState], Made], nonce: str, deadline: float) -> tuple[int, Made]:
-        pause = FIRST_PAUSE_SECONDS
-        while True:
+        for pause in _pauses():
             self._catch_up()
             with self._folding:
                 change = decide(self._state)
                 entry = self._entry(self._state, change, nonce)
             record = encode(entry)
-            if self._create(record_key(self._model, entry.epoch), record):
+            if self._create(record_key(self._model, entry.epoch), record, deadline):
                 self._fold_next(record, after=entry.epoch - 1)
                 return entry.epoch, change
             if time.monotonic() > deadline:
                 raise self._crowded()
-            time.sleep(random.uniform(0, pause))
-            pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+            time.sleep(pause)
+        raise AssertionError("the pauses have no end")
 
     def _entry(self, state: ModelState, change: Change, nonce: str) -> Entry:
         return Entry(
@@ -138,19 +138,22 @@ class ModelLog:
             change=change,
         )
 
-    def _create(self, key: str, record: bytes) -> bool:
-        """Whether the record is stored; False when another writer's is there, or may be soon."""
-        try:
-            self._storage.put(key, record, if_version=ABSENT, content_type="application/json")
-            return True
-        except (Conflict, Transient) as refusal:
-            # Either may stand for an answer that was lost after the server had stored it. The id makes ours known.
+    def _create(self, key: str, record: bytes, deadline: float) -> bool:
+        """Whether the record is stored; False when another writer's is there."""
+        for pause in _pauses():
             try:
-                return self._storage.get(key).body == record
-            except NotFound:
-                if isinstance(refusal, Conflict):
-                    return False
-                raise refusal from None
+                self._storage.put(key, record, if_version=ABSENT, content_type="application/json")
+                return True
+            except (Conflict, Transient):
+                # Either may stand for an answer that was lost after the server had stored it: the id makes ours known.
+                # Where nothing is stored the number is still free, the decision still right, and a late first attempt
+                # of the same bytes does no harm. An outage is not prolonged: then this read fails too.
+                with contextlib.suppress(NotFound):
+                    return self._storage.get(key).body == record
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(pause)
+        raise AssertionError("the pauses have no end")
 
     def _crowded(self) -> Transient:
         return Transient(
@@ -252,6 +255,14 @@ class ModelLog:
             return
         if stored != expected:
             raise corrupt(key, "the page differs from its records")
+
+
+def _pauses() -> Iterator[float]:
+    """Seconds to wait before trying again, random so that writers who met part, longer and longer up to a limit."""
+    longest = FIRST_PAUSE_SECONDS
+    while True:
+        yield random.uniform(0, longest)
+        longest = min(longest * 2, LONGEST_PAUSE_SECONDS)
 
 
 def _page(records: list[bytes]) -> bytes:
