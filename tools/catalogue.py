@@ -80,10 +80,10 @@ def servers_folder() -> Path:
     return folders.installed() / f"servers-{lock_digest('servers')[:12]}"
 
 
-def redis_licence(version: str) -> str:
-    """Redis changed its licence with 7.4 and again with 8.0; what came before is BSD."""
+def redis_licence(version: str, *, valkey: bool) -> str:
+    """Redis changed its licence with 7.4 and again with 8.0; what came before is BSD, and so is Valkey."""
     number = parse_version(version)
-    if number < (7, 4):
+    if valkey or number < (7, 4):
         return "BSD-3-Clause"
     return "RSALv2 OR SSPL-1.0" if number < (8,) else "RSALv2 OR SSPL-1.0 OR AGPL-3.0-only"
 

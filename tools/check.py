@@ -128,7 +128,8 @@ def _tool(tool: catalogue.Tool) -> Finding:
     if tool.step and steps.PARTS[tool.step].ready() is None:
         advice = f"not as its lock says: run `python3 tools/bootstrap.py {tool.step}`"
         return Finding(tool.name, False, program.version, program.source, program.licence, advice)
-    return Finding(tool.name, True, program.version, program.source, program.licence, licence_note(program.licence))
+    found = f"{program.version} (Valkey)" if programs.is_valkey(program.argv[0]) else program.version
+    return Finding(tool.name, True, found, program.source, program.licence, licence_note(program.licence))
 
 
 def licence_note(licence: str) -> str:

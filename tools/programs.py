@@ -16,6 +16,7 @@ Source = Literal["PATH", "cache", "checkout"]
 
 # Programs of the person's own, as bootstrap found them on PATH: where, how large, since when, and which version.
 ON_PATH = "on-path.json"
+REDIS_NAMES = ("redis-server", "valkey-server")
 
 
 @dataclass(frozen=True)
@@ -81,10 +82,16 @@ def _language_host() -> Program | None:
 
 
 def _redis() -> Program | None:
-    own = on_path("redis-server")
-    if own and catalogue.parse_version(own["version"]) >= catalogue.REDIS_AT_LEAST:
-        return _program("redis-server", (own["path"],), own["version"], "PATH")
+    for name in REDIS_NAMES:
+        own = on_path(name)
+        if own and catalogue.parse_version(own["version"]) >= catalogue.REDIS_AT_LEAST:
+            return _program("redis-server", (own["path"],), own["version"], "PATH")
     return _server("redis-server")
+
+
+def is_valkey(path: str) -> bool:
+    """Whether a Redis server is Valkey, the continuation of Redis 7.2 under its old licence; it may be linked to."""
+    return Path(path).resolve().name.startswith("valkey")
 
 
 def _server(name: str) -> Program | None:
@@ -126,7 +133,7 @@ def _interpreter(name: str, folder_name: str) -> Program | None:
 def _program(
     name: str, argv: tuple[str, ...], version: str, source: Source, env: Mapping[str, str] | None = None
 ) -> Program:
-    licence = catalogue.TOOLS[name].licence or catalogue.redis_licence(version)
+    licence = catalogue.TOOLS[name].licence or catalogue.redis_licence(version, valkey=is_valkey(argv[0]))
     return Program(name, argv, version, licence, source, env or {})
 
 

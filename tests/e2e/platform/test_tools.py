@@ -27,7 +27,7 @@ def said(*argv: str, **environment: str) -> str:
     [
         ("pulumi", ["version"], "v", "\n"),
         ("seaweedfs", ["version"], "GB ", " "),
-        ("redis-server", ["--version"], "Redis server v=", " "),
+        ("redis-server", ["--version"], " server v=", " "),
         ("java", ["--version"], "openjdk ", " "),
         ("kafka", ["kafka.Kafka", "--version"], "", "\n"),
         ("python-infra", ["--version"], "Python ", "\n"),

@@ -63,7 +63,8 @@ def test_versions_compare_by_number(text: str, numbers: tuple[int, ...]) -> None
     ],
 )
 def test_the_licence_of_a_redis_depends_on_its_version(version: str, licence: str) -> None:
-    assert catalogue.redis_licence(version) == licence
+    assert catalogue.redis_licence(version, valkey=False) == licence
+    assert catalogue.redis_licence(version, valkey=True) == "BSD-3-Clause"
 
 
 @pytest.mark.parametrize("name", PYTHON_LOCKS)

@@ -106,6 +106,17 @@ def test_a_redis_too_old_or_without_a_version_is_passed_over(
     assert locate("redis-server").source == source
 
 
+@pytest.mark.parametrize("name", ["redis-server", "valkey-server"])
+def test_valkey_is_a_redis_under_a_permissive_licence_by_either_name(servers: Path, path: Path, name: str) -> None:
+    if name == "redis-server":
+        (path / name).symlink_to(program(path.parent / "opt" / "valkey-server"))
+    else:
+        program(path / name)
+    programs.note_on_path(name, lambda _: "9.1.2")
+    found = locate("redis-server")
+    assert (found.argv, found.licence) == ((str(path / name),), "BSD-3-Clause")
+
+
 @pytest.mark.parametrize(("version", "source"), [("3.199.0", "cache"), ("3.200.0", "PATH"), ("4.0.0", "PATH")])
 def test_the_engine_of_the_person_wins_where_it_is_new_enough(path: Path, version: str, source: str) -> None:
     receipt(catalogue.engine_folder(), version="3.259.0")
