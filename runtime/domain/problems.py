@@ -20,6 +20,7 @@ class Kind(enum.Enum):
     WRONG_VALUE = ("wrong-value", 400, "A value is out of range")
     WRONG_BINARY = ("wrong-binary", 400, "The binary part of the body does not match its description")
     WRONG_ENCODING = ("wrong-encoding", 400, "The body cannot be decompressed")
+    BROKEN_OFF = ("broken-off", 400, "The body is not whole")
     UNKNOWN_ROUTE = ("unknown-route", 404, "There is no such page")
     UNKNOWN_MODEL = ("unknown-model", 404, "No such model is served here")
     UNKNOWN_VERSION = ("unknown-version", 404, "This version of the model is not loaded")

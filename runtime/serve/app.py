@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,12 +23,20 @@ NAME, VERSION = "isthmus", "0.1.0"
 EXTENSIONS = ["binary_tensor_data", "classification"]
 BINARY = "application/octet-stream"
 MAX_SAMPLES = 100
+HOST = re.compile(r"[A-Za-z0-9.:\[\]-]{1,255}")
 MODEL = "/v2/models/{name}"
 MODEL_VERSION = "/v2/models/{name}/versions/{version}"
 
 UNREADY = (Kind.NOT_READY,)
 ABSENT = (Kind.UNKNOWN_MODEL, Kind.UNKNOWN_VERSION, *UNREADY)
-BODY = (Kind.MALFORMED_JSON, Kind.UNKNOWN_FIELD, Kind.WRONG_ENCODING, Kind.BODY_TOO_LARGE, Kind.WRONG_CONTENT_TYPE)
+BODY = (
+    Kind.MALFORMED_JSON,
+    Kind.UNKNOWN_FIELD,
+    Kind.BROKEN_OFF,
+    Kind.WRONG_ENCODING,
+    Kind.BODY_TOO_LARGE,
+    Kind.WRONG_CONTENT_TYPE,
+)
 PREDICT = (*BODY, *ABSENT, Kind.SLOW_BODY, Kind.WRONG_TENSOR, Kind.WRONG_VALUE, Kind.NO_RESULT, Kind.BUSY)
 INFER = (*PREDICT, Kind.WRONG_BINARY)
 SAMPLES = (Kind.UNKNOWN_ROUTE, Kind.WRONG_VALUE, *ABSENT)
@@ -184,7 +193,8 @@ class App:
         )
 
     async def page(self, request: Request) -> Response:
-        host = request.headers.get("host", "localhost")
+        host = request.headers.get("host", "")
+        host = host if HOST.fullmatch(host) else "localhost"  # it ends in a command that people paste
         return Response(page.render(self._cards(), host).encode(), content_type="text/html; charset=utf-8")
 
     async def document(self, request: Request) -> Response:

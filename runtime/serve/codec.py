@@ -21,7 +21,7 @@ _ELEMENTS: dict[Datatype, type] = {Datatype.BOOL: bool, Datatype.BYTES: str}
 
 def from_json(raw: bytes | msgspec.Raw, spec: TensorSpec, shape: tuple[int, ...]) -> np.ndarray:
     """The array behind JSON `raw`: one flat list in row-major order, or lists nested as `shape` says."""
-    depth = _depth(bytes(raw[:64]) if isinstance(raw, bytes) else bytes(raw)[:64])
+    depth = _depth(bytes(memoryview(raw)[:64]))
     if depth not in (1, len(shape)):
         raise _wrong(
             f"input {spec.name!r}: its data must be one flat list, or lists nested {len(shape)} deep as its shape "

@@ -14,7 +14,7 @@ import traceback
 import zlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -75,6 +75,13 @@ class Edge:
     def __init__(self, router: Router, meters: Meters, *, max_body_bytes: int = MAX_BODY_BYTES) -> None:
         self._router, self._meters, self._limit = router, meters, max_body_bytes
         self.in_flight = 0
+        self._reading: set[asyncio.Timeout] = set()
+
+    def hurry(self, seconds: float) -> None:
+        """Bodies that are not there within so many seconds will not be waited for: the server is stopping."""
+        soon = asyncio.get_running_loop().time() + seconds
+        for waiting in self._reading:
+            waiting.reschedule(min(soon, waiting.when() or soon))
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -104,30 +111,31 @@ class Edge:
         declared = request.headers.get("content-length", "")
         if declared.isdigit() and int(declared) > self._limit:
             raise self._too_large()
+        waiting = asyncio.timeout(BODY_TIMEOUT_SECONDS)
         try:
-            async with asyncio.timeout(BODY_TIMEOUT_SECONDS):
+            async with waiting:
+                self._reading.add(waiting)
                 body = await self._read(receive)
         except TimeoutError:
-            raise Problem(
-                Kind.SLOW_BODY,
-                f"the whole body must arrive within {BODY_TIMEOUT_SECONDS:g} s",
-                headers={"connection": "close"},
-            ) from None
+            detail = f"the whole body must arrive within {BODY_TIMEOUT_SECONDS:g} s"
+            raise Problem(Kind.SLOW_BODY, detail, headers={"connection": "close"}) from None
+        finally:
+            self._reading.discard(waiting)
         encoding = request.headers.get("content-encoding", "identity").strip().lower()
         return body if encoding in ("", "identity") else self._inflate(body, encoding)
 
     async def _read(self, receive: Receive) -> bytes:
-        message = await receive()
-        body = message.get("body", b"")
-        if not message.get("more_body", False) and len(body) <= self._limit:
-            return body
-        parts = bytearray(body)
-        while message.get("more_body", False) and len(parts) <= self._limit:
-            message = await receive()
-            parts += message.get("body", b"")
-        if len(parts) > self._limit:
+        first = await _part(receive)
+        if not first.more and len(first.body) <= self._limit:
+            return first.body
+        whole, more = bytearray(first.body), first.more
+        while more and len(whole) <= self._limit:
+            part = await _part(receive)
+            whole += part.body
+            more = part.more
+        if len(whole) > self._limit:
             raise self._too_large()
-        return bytes(parts)
+        return bytes(whole)
 
     def _inflate(self, body: bytes, encoding: str) -> bytes:
         """Never more than one byte past the limit is inflated, whatever the body claims."""
@@ -159,6 +167,20 @@ class Edge:
             headers={"connection": "close"},
             limit_bytes=self._limit,
         )
+
+
+class _Part(NamedTuple):
+    body: bytes
+    more: bool
+
+
+async def _part(receive: Receive) -> _Part:
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise Problem(
+            Kind.BROKEN_OFF, "the connection ended before the body was whole", headers={"connection": "close"}
+        )
+    return _Part(message.get("body", b""), message.get("more_body", False))
 
 
 def _problem(problem: Problem, path: str) -> Response:

@@ -98,9 +98,14 @@ class Workers:
                 )
         return outputs, seconds
 
+    @property
+    def busy(self) -> bool:
+        """Whether a model is running."""
+        return self._calls > 0
+
     def close(self) -> None:
-        """Wait for what runs, drop what waits."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        """Drop what waits; what runs is not waited for."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _timed(model: Model, inputs: Arrays) -> tuple[dict[str, np.ndarray], float]:

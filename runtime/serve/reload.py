@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from runtime.domain.reference import Reference
 from runtime.serve.meters import Meters
@@ -17,6 +17,7 @@ class Follower:
     def __init__(self, shelf: Shelf, meters: Meters, *, say: Callable[[str], None]) -> None:
         self._shelf, self._meters, self._say = shelf, meters, say
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="load")
+        self._running: Future[None] | None = None
         self.last_failure = ""
         self._said: dict[Reference, str] = {}
 
@@ -58,5 +59,11 @@ class Follower:
                 self._say(change.sentence)
             self._said[change.reference] = change.sentence
 
-        await asyncio.get_running_loop().run_in_executor(self._thread, work, told)
+        self._running = self._thread.submit(work, told)
+        await asyncio.wrap_future(self._running)
         return changes
+
+    @property
+    def busy(self) -> bool:
+        """Whether a load is running."""
+        return self._running is not None and not self._running.done()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
@@ -24,7 +26,10 @@ from runtime.serve.model import Workers
 from runtime.serve.reload import Follower
 from runtime.serve.shelf import Shelf
 
-DRAIN_SECONDS = 4.0
+DRAIN_SECONDS = 3.0
+"""For answers that are being computed; what is left of 5 seconds is for the interpreter's own end."""
+HURRY_SECONDS = 1.0
+"""For bodies that are still arriving."""
 HEADER_TIMEOUT_MILLISECONDS = 5_000
 BACKLOG = 1024
 WAIT_SECONDS = 0.5
@@ -53,16 +58,23 @@ class ServeConfig:
 
 
 def serve(registry: ModelRegistry, config: ServeConfig) -> None:
-    """Serve until SIGTERM or SIGINT. Raises what keeps a model from being loaded, or Conflict for a port that is taken."""
-    uvloop.run(_signalled(registry, config))
+    """Serve until SIGTERM or SIGINT. Raises what keeps a model from being loaded, or Conflict for a port that is taken.
+
+    Does not return when a thread is still inside the registry or a model at the end: that process is ended on the spot, for
+    Python would wait for the thread, however long it takes.
+    """
+    if not uvloop.run(_signalled(registry, config)):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
-async def _signalled(registry: ModelRegistry, config: ServeConfig) -> None:
+async def _signalled(registry: ModelRegistry, config: ServeConfig) -> bool:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await run(registry, config, stop=stop.wait)
+    return await run(registry, config, stop=stop.wait)
 
 
 async def run(
@@ -71,8 +83,11 @@ async def run(
     *,
     stop: Callable[[], Awaitable[object]],
     say: Callable[[str], None] | None = None,
-) -> None:
-    """Listen, load, follow, until `stop` answers; then drain. The listeners answer while the models load: live, not ready."""
+) -> bool:
+    """Listen, load, follow, until `stop` answers; then drain. The listeners answer while the models load: live, not ready.
+
+    Whether everything has ended: false when a thread is still busy.
+    """
     say = say or (lambda sentence: print(sentence, flush=True))
     for listen in (config.listen, config.management):
         _check_free(listen)
@@ -96,6 +111,7 @@ async def run(
                 ended.result()
     finally:
         app.stopping = True
+        edge.hurry(HURRY_SECONDS)
         working.cancel()
         stopped.cancel()
         for server in servers:
@@ -104,6 +120,7 @@ async def run(
         follower.close()
         workers.close()
     say("stopped")
+    return not (follower.busy or workers.busy)
 
 
 async def _load_and_follow(follower: Follower, config: ServeConfig, say: Callable[[str], None]) -> None:
