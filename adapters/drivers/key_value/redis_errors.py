@@ -26,13 +26,19 @@ TABLE: tuple[tuple[tuple[type[Exception], ...], str, type[AdapterError], str], .
     ((native.ConnectionError,), "certificate verify failed", Denied, "check key_value.ca_file"),
     ((native.ConnectionError,), "", Transient, ADDRESS),
     ((native.ClusterError, native.TryAgainError, native.AskError), "", Transient, "the cluster is changing"),
-    ((native.ReadOnlyError, native.OutOfMemoryError), "", Transient, ""),
+    ((native.ReadOnlyError,), "", Transient, "this server is a replica"),
+    ((native.OutOfMemoryError,), "", Transient, "the server's memory is full"),
     ((native.RedisClusterException,), "not enabled", Invalid, "unset key_value.cluster: this is a single server"),
     ((native.ClusterCrossSlotError,), "", Invalid, "give them one {tag}"),
     ((native.RedisClusterException,), "", Transient, ADDRESS),
     ((native.ResponseError,), "WRONGTYPE", Invalid, "something else stores another type under this key"),
     ((native.ResponseError,), "not an integer", Invalid, "only increment what increment made"),
     ((native.ResponseError,), "overflow", Invalid, "the sum must fit into a signed 64-bit integer"),
+    # Met inside a script, these stand in the middle of the text, and redis-py cannot tell them by its beginning.
+    ((native.ResponseError,), "NOPERM", Denied, LOGIN),
+    ((native.ResponseError,), "ACL failure", Denied, LOGIN),
+    ((native.ResponseError,), "OOM ", Transient, "the server's memory is full"),
+    ((native.ResponseError,), "READONLY", Transient, "this server is a replica"),
     ((native.ResponseError,), "MISCONF", Transient, "the server cannot save to its disk"),
     ((native.ResponseError,), "NOREPLICAS", Transient, ""),
     ((native.ResponseError,), "BUSY", Transient, "a script on the server runs too long"),
@@ -45,11 +51,11 @@ def translating(name: str) -> Iterator[None]:
     """Raise Redis' errors as ours, naming `name`: a key, a script or an address."""
     try:
         yield
-    except native.RedisError as error:
+    except (native.RedisError, native.RedisClusterException) as error:
         raise translated(error, name) from error
 
 
-def translated(error: native.RedisError, name: str) -> AdapterError:
+def translated(error: Exception, name: str) -> AdapterError:
     """The error of ours that says the same."""
     text = str(error)
     for classes, part, ours, cure in TABLE:
