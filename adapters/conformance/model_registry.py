@@ -198,6 +198,14 @@ class ModelRegistrySuite(SearchPromises, ConcurrencyPromises):
         with pytest.raises(NotFound, match="challenger, shadow"):
             registry.get(model, "champion")
 
+    @pytest.mark.parametrize("version", [True, 1.0, None])
+    def test_what_is_neither_number_nor_alias_is_refused(
+        self, registry: ModelRegistry, model: str, version: Any
+    ) -> None:
+        registry.register(model, FILES)
+        with pytest.raises(Invalid, match="version"):
+            registry.get(model, version)
+
     def test_text_is_always_an_alias(self, registry: ModelRegistry, model: str) -> None:
         registry.register(model, FILES)
         with pytest.raises(NotFound):

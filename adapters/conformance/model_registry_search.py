@@ -69,6 +69,7 @@ class SearchPromises:
         ("expression", "column"),
         [
             ("accuracy > 0.9", 1),
+            ("metrics > 1", 1),
             ("metrics.accuracy", 17),
             ("metrics.accuracy > 'high'", 20),
             ("tags.team > 'risk'", 11),

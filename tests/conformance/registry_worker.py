@@ -21,6 +21,7 @@ from typing import Any
 import msgspec
 
 from adapters.conformance.model_registry_concurrency import attempt
+from adapters.drivers.registry.blobs import CHUNK_BYTES
 from adapters.drivers.registry.objects import ObjectRegistry
 from adapters.drivers.storage import s3
 from adapters.ports import Body, Version
@@ -33,7 +34,7 @@ MODEL = "fraud"
 VERSIONS = 4
 WAIT_SECONDS = 60.0
 PLACES = ("in-upload", "before-record", "after-record")
-LARGE_BYTES = 40 << 20
+LARGE_BYTES = CHUNK_BYTES * 5 // 2
 
 
 class Halting(Around):
@@ -56,7 +57,7 @@ class Halting(Around):
 
     def _torn(self, chunks: Iterable[Body]) -> Iterator[Body]:
         for number, chunk in enumerate(chunks):
-            if number == 4 and self._place == "in-upload":
+            if number == 2 and self._place == "in-upload":
                 self._halt()
             yield chunk
 
@@ -79,10 +80,10 @@ def promote(registry: ObjectRegistry, folder: Path, name: str) -> None:
 
 
 def stop(registry: ObjectRegistry, folder: Path, name: str) -> None:
-    """Register a file large enough to be uploaded in parts; never returns."""
-    large = folder / f"{name}.large"
-    large.write_bytes(random.Random(name).randbytes(LARGE_BYTES))
-    registry.register(MODEL, {"config.json": b"{}", "weights.safetensors": large}, params={"by": name})
+    """Register, for a stop in an upload a file that takes several parts; never returns."""
+    weights = folder / f"{name}.safetensors"
+    weights.write_bytes(random.Random(name).randbytes(LARGE_BYTES if name == "in-upload" else 100))
+    registry.register(MODEL, {"config.json": b"{}", "weights.safetensors": weights}, params={"by": name})
 
 
 def main(folder: Path, name: str, place: str) -> None:

@@ -106,5 +106,9 @@ def decode(record: bytes, *, name: str) -> tuple[Entry, str]:
 
 
 def corrupt(name: str, what: str) -> Corrupt:
-    """The error for a damaged part of a log."""
-    return Corrupt(what, name=name, cure="restore this object from the bucket's older versions")
+    """The error for a damaged record or page, named by its key."""
+    if "/pages/" in name:
+        cure = "delete the page: its records are read instead, and the next change writes it again"
+    else:
+        cure = "restore this object from the bucket's older versions"
+    return Corrupt(what, name=name, cure=cure)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,9 +14,9 @@ import pytest
 from adapters.drivers.registry.log import page_key, record_key
 from adapters.drivers.registry.objects import ObjectRegistry
 from adapters.drivers.storage.memory import MemoryStorage
-from adapters.errors import Conflict, Corrupt, NotFound, Transient, Unsupported
-from adapters.ports import ObjectStorage
-from tests.unit.adapters.registry.doubles import Counting, LosingAnswers, OneWriteASecond
+from adapters.errors import Conflict, Corrupt, Invalid, NotFound, Transient, Unsupported
+from adapters.ports import Object, ObjectStorage
+from tests.unit.adapters.registry.doubles import Around, Counting, LosingAnswers, OneWriteASecond
 
 FILES = {"config.json": b"{}"}
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -97,6 +99,23 @@ def test_a_fast_writer_rewrites_no_object(storage: MemoryStorage) -> None:
     assert limited.rewritten == []
     with pytest.raises(Transient, match="429"):
         limited.put(record_key("fraud", 1), b"the limit is real")
+
+
+def test_threads_that_read_the_same_record_at_once_count_it_once(storage: MemoryStorage) -> None:
+    meeting = threading.Barrier(2, timeout=10.0)
+
+    class Meeting(Around):
+        def get(self, key: str) -> Object:
+            found = self.inner.get(key)
+            if key == record_key("fraud", 2):
+                meeting.wait()
+            return found
+
+    registry = ObjectRegistry(Meeting(storage).port())
+    registry.register("fraud", FILES)
+    ObjectRegistry(storage).set_tags("fraud", 1, {"team": "risk"})
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(registry.epoch, ["fraud", "fraud"])) == [2, 2]
 
 
 # --------------------------------------------------------------------------------------------------------------- pages
@@ -245,8 +264,11 @@ def test_a_damaged_page_is_named(registry: ObjectRegistry, storage: MemoryStorag
     whole = storage.get(page_key("fraud", 0)).body
     for damaged in (whole[:-5], whole[:-1], whole[: whole.rindex(b"\n", 0, -1) + 1], whole.replace(b"tag-3", b"tag-4")):
         storage.put(page_key("fraud", 0), damaged)
-        with pytest.raises(Corrupt, match=re.escape(page_key("fraud", 0))):
+        with pytest.raises(Corrupt, match=f"{re.escape(page_key('fraud', 0))}.*delete the page"):
             ObjectRegistry(storage).get("fraud", 1)
+    storage.delete(page_key("fraud", 0))
+    ObjectRegistry(storage).set_tags("fraud", 1, {})
+    assert storage.get(page_key("fraud", 0)).body == whole
 
 
 def test_history_finds_a_record_that_its_page_hides(registry: ObjectRegistry, storage: MemoryStorage) -> None:
@@ -272,6 +294,12 @@ def test_a_record_of_a_newer_version_is_not_called_damaged(registry: ObjectRegis
     rewrite(storage, record_key("fraud", 1), lambda record: record.replace(b'"schema":1', b'"schema":2'))
     with pytest.raises(Unsupported, match="upgrade"):
         ObjectRegistry(storage).get("fraud", 1)
+
+
+def test_a_change_too_large_to_be_read_often_is_refused(registry: ObjectRegistry) -> None:
+    with pytest.raises(Invalid, match=r"fraud.*1,048,576 is the limit"):
+        registry.register("fraud", FILES, params={"notes": "x" * (1 << 20)})
+    assert registry.models() == []
 
 
 # ------------------------------------------------------------------------------------------------------------- history
