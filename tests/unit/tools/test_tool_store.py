@@ -131,11 +131,17 @@ def test_a_cache_that_is_a_file_is_told_in_one_sentence(cache: Path) -> None:
         pass
 
 
-def test_a_document_that_cannot_be_written_leaves_the_old_one(cache: Path) -> None:
+def test_a_document_that_could_be_written_only_in_part_leaves_the_old_one(cache: Path) -> None:
     store.write_json(cache / "receipt.json", {"version": "1"})
-    with pytest.raises(TypeError):
-        store.write_json(cache / "receipt.json", {"version": object()})
+    failed = python(
+        "import resource; from pathlib import Path; from tools import store\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
+        f"store.write_json(Path({str(cache)!r}) / 'receipt.json', {{'version': '2' * 1000}})",
+        stderr=subprocess.PIPE,
+    )
+    assert "File too large" in failed.communicate(timeout=20)[1]
     assert store.read_json(cache / "receipt.json") == {"version": "1"}
+    assert names(cache) == ["receipt.json"]
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1]", "\udcff"])
