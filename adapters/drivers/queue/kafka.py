@@ -95,6 +95,8 @@ class KafkaQueue:
             "auto.offset.reset": "earliest",
             "isolation.level": "read_committed",
             "queued.max.messages.kbytes": 64 * 1024,
+            # A partition that is assigned, resumed or sought waits this long behind a request that is under way.
+            "fetch.wait.max.ms": 100,
             "error_cb": trouble.heard,
         }
         feed = KafkaFeed(config, topics, trouble)

@@ -59,6 +59,7 @@ class KafkaAdmin:
             if (there := self.partitions(topic)) != partitions:
                 raise Conflict(f"there with {there} partitions, not {partitions}", name=topic) from None
         self._settled(topic, lambda: self._led(topic, partitions))
+        self.offsets(topic, OffsetSpec.latest())  # the leaders themselves know by now that they are
 
     def delete(self, topic: str) -> None:
         """Remove it and wait until it is gone."""
@@ -122,20 +123,38 @@ class KafkaAdmin:
     def _ask(
         self, doing: str, name: str, question: Callable[[AdminClient], Mapping[K, concurrent.futures.Future[V]]]
     ) -> dict[K, V]:
-        """The answers to one request. The library itself would go on trying after a refused login; we do not."""
+        """The answers to one request, asked again while leaders are being elected. A refused login ends it at once."""
         client = self._client
         self._trouble.forget()
         started = time.monotonic()
-        try:
-            futures = question(client)
-            while concurrent.futures.wait(futures.values(), timeout=0.05).not_done:
-                client.poll(0)
-                self._trouble.check()
-                if time.monotonic() - started > ANSWER_SECONDS:
-                    raise self._trouble.late(doing, ANSWER_SECONDS, started)
-            return {key: future.result() for key, future in futures.items()}
-        except KafkaException as error:
-            if error.args[0].code() in (KafkaError._TIMED_OUT, KafkaError.REQUEST_TIMED_OUT):
-                client.poll(0)
-                raise self._trouble.late(doing, ANSWER_SECONDS, started) from error
-            raise classify(error, name) from error
+        while True:
+            try:
+                return self._answers(client, question(client), doing, started)
+            except KafkaException as error:
+                code = error.args[0].code()
+                if code in (KafkaError._TIMED_OUT, KafkaError.REQUEST_TIMED_OUT):
+                    client.poll(0)
+                    raise self._trouble.late(doing, ANSWER_SECONDS, started) from error
+                if code not in _ELECTING or time.monotonic() - started > ANSWER_SECONDS:
+                    raise classify(error, name) from error
+            time.sleep(0.02)
+
+    def _answers(
+        self, client: AdminClient, futures: Mapping[K, concurrent.futures.Future[V]], doing: str, started: float
+    ) -> dict[K, V]:
+        while concurrent.futures.wait(futures.values(), timeout=0.05).not_done:
+            client.poll(0)
+            self._trouble.check()
+            if time.monotonic() - started > ANSWER_SECONDS:
+                raise self._trouble.late(doing, ANSWER_SECONDS, started)
+        return {key: future.result() for key, future in futures.items()}
+
+
+_ELECTING = (
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.NOT_CONTROLLER,
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+)

@@ -82,8 +82,8 @@ class KafkaFeed:
     def poll(self, limit: int, timeout_seconds: float) -> list[Chunk]:
         if not self._held:
             self._consume(0 if self._paused else limit, time.monotonic() + timeout_seconds)
-        if self._unplaced:
-            self._place()
+        for placement in self._place():
+            self._rewind(placement)
         raws, self._held = self._held, []
         if any(map(Raw.error, raws)):
             raws = [raw for raw in raws if self._is_record(raw)]
@@ -179,9 +179,16 @@ class KafkaFeed:
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._admitted = True
         self._unplaced.update(Partition(each.topic, each.partition) for each in partitions)
-        if self._paused and partitions:
-            consumer.incremental_assign(partitions)
-            consumer.pause(partitions)
+        try:
+            starts = [TopicPartition(*each.partition, each.offset) for each in self._place()]
+        except AdapterError as error:
+            # The library then finds the offsets by itself, and `poll` asks again before it hands anything out.
+            log.info("Kafka group %s: %s; asking again", self._group, error)
+            starts = partitions
+        if starts:
+            consumer.incremental_assign(starts)
+        if starts and self._paused:
+            consumer.pause(starts)
 
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._listener.revoke(self._known(partitions))
@@ -197,17 +204,18 @@ class KafkaFeed:
         self._unplaced -= gone
         return sorted(known)
 
-    def _place(self) -> None:
+    def _place(self) -> list[Placement]:
         """Learn where the group stands on partitions just assigned, before anything of them is handed out."""
         wanted = [TopicPartition(*each) for each in sorted(self._unplaced)]
+        if not wanted:
+            return []
         try:
             placements = [self._placement(each) for each in self._consumer.committed(wanted, timeout=ANSWER_SECONDS)]
         except KafkaException as error:
             raise classify(error, self._group) from error
-        for each in placements:
-            self._rewind(each)
         self._unplaced.clear()
         self._listener.assign(placements)
+        return placements
 
     def _rewind(self, placement: Placement) -> None:
         """Go back where records past the beginning came first: they may be left from an assignment before this one."""

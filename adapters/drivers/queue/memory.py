@@ -42,7 +42,7 @@ class MemoryQueue:
         """Held while anything below is read or written; notified of each change."""
         self.topics: dict[str, list[list[Message]]] = {}
         self.groups: dict[str, Group] = {}
-        self._most_in_hand = most_in_hand
+        self.most_in_hand = most_in_hand
         self._ids = headers.ids()
         self._turn = 0
 
@@ -85,7 +85,7 @@ class MemoryQueue:
                     for end in self.ends(topic):
                         committed.setdefault(Partition(topic, end.partition), (end.offset, ""))
         feed = MemoryFeed(self, group, topics)
-        return GroupSubscription(feed, self._bury, max_attempts=max_attempts, most_in_hand=self._most_in_hand).join()
+        return GroupSubscription(feed, self._bury, max_attempts=max_attempts, most_in_hand=self.most_in_hand).join()
 
     def _bury(self, topic: str, letter: Record) -> None:
         grave = topic + headers.DEAD_LETTERS
@@ -101,6 +101,8 @@ class MemoryQueue:
             logs = self.topics.setdefault(topic, [[] for _ in range(partitions)])
             if len(logs) != partitions:
                 raise Conflict(f"there with {len(logs)} partitions, not {partitions}", name=topic)
+            for group in self.groups.values():
+                self.rebalance(group)
 
     def delete_topic(self, topic: str) -> None:
         with self.changed:
@@ -137,6 +139,12 @@ class MemoryQueue:
         if topic not in self.topics:
             raise NotFound("no such topic", name=topic, cure="create it first")
         return self.topics[topic]
+
+    def expire(self, group: str) -> None:
+        """End every member of the group as a kill would: without a farewell, and with nothing more recorded."""
+        with self.changed:
+            for member in list(self.groups[group].members):
+                member.expire()
 
     def rebalance(self, group: Group) -> None:
         """Share the partitions out among the members anew. Called while `changed` is held."""
