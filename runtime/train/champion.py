@@ -29,9 +29,9 @@ def challenge(
     `remeasure` gives a champion's metric on the challenger's held-out rows; it is asked only when the champion was measured
     on other rows. Raises Conflict when other trainings kept winning the race.
     """
-    score = challenger.metrics[metric]
-    if not math.isfinite(score):
-        return Verdict(False, f"its {metric} is {score}, which is no result")
+    score = challenger.metrics.get(metric)
+    if score is None:
+        return Verdict(False, f"its {metric} is no number")
     for _ in range(ATTEMPTS):
         try:
             champion = registry.get(challenger.model, CHAMPION)
@@ -43,7 +43,7 @@ def challenge(
             reason = "there was none before"
         else:
             same_rows = champion.lineage.get("data") == challenger.lineage.get("data")
-            bar = champion.metrics.get(metric, math.nan) if same_rows else remeasure(champion)
+            bar = champion.metrics.get(metric, -math.inf) if same_rows else remeasure(champion)
             if score < bar:
                 return Verdict(False, f"its {metric} {score:.4f} is below the {bar:.4f} of version {champion.version}")
             reason = f"its {metric} {score:.4f} is at least the {bar:.4f} of version {champion.version}"

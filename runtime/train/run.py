@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ class Outcome:
         version, how = self.version, "reused" if self.reused else "trained"
         place = "champion" if self.verdict.promoted else f"not champion: {self.verdict.reason}"
         return {
-            "summary": f"{version.model}:{version.version} {how}, {metric} {version.metrics[metric]:.4f}, {place}",
+            "summary": f"{version.model}:{version.version} {how}, {metric} {version.metrics.get(metric, math.nan):.4f}, {place}",
             "model": version.model,
             "version": version.version,
             "digest": version.digest,
@@ -131,6 +132,7 @@ def _train(
             name=recipe.model,
             cure=f"set the recipe's metric to one of {', '.join(fitted.metrics)}",
         )
+    metrics = {name: value for name, value in fitted.metrics.items() if math.isfinite(value)}
     samples = package.sample(fitted.module, recipe.signature, data.test.inputs, data.test.targets, limit=recipe.samples)
     manifest = Manifest(
         model=recipe.model,
@@ -142,17 +144,17 @@ def _train(
     version = registry.register(
         recipe.model,
         package.pack(fitted.module, manifest, samples),
-        metrics=fitted.metrics,
+        metrics=metrics,
         params={name: str(value) for name, value in params.items()},
         lineage=origin,
     )
-    listed = ", ".join(f"{name} {value:.4f}" for name, value in fitted.metrics.items())
+    listed = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
     progress.event(
         "registered",
         f"{version.model} version {version.version} registered: {listed}",
         model=version.model,
         version=version.version,
         digest=version.digest,
-        metrics=fitted.metrics,
+        metrics=metrics,
     )
     return version
