@@ -69,7 +69,10 @@ def _platform() -> Finding:
 
 
 def _memory() -> Finding:
-    total_mb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e6
+    try:
+        total_mb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e6
+    except (ValueError, OSError):
+        return Finding("memory", True, "this system does not say how much")
     found = megabytes(total_mb * 1e6)
     if total_mb < MEMORY_NEEDED_MB:
         return Finding("memory", False, found, advice=f"the local platform needs {megabytes(MEMORY_NEEDED_MB * 1e6)}")

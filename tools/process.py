@@ -52,7 +52,8 @@ def run(
     log = folders.cache() / "logs" / f"{step.name}.log"
     with store.writable(log.parent):
         log.parent.mkdir(parents=True, exist_ok=True)
-        book = log.open("ab")
+        book = log.open("ab" if step.logged else "wb")
+        step.logged = True
     with book:
         book.write(f"$ {' '.join(argv)}\n".encode())
         book.flush()

@@ -18,6 +18,7 @@ class Step:
 
     def __init__(self, name: str, out: TextIO | None = None) -> None:
         self.name = name
+        self.logged = False  # whether its log was begun: the first program of a step begins it anew
         self._out = out or sys.stdout
         self._terminal = self._out.isatty() and os.environ.get("TERM") != "dumb"
         self._started = self._shown = time.monotonic()

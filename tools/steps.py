@@ -103,10 +103,10 @@ def clean(*, data: bool) -> int:
     step = Step("clean")
     freed = 0
     with ExitStack() as held:
-        for name in ("uv", "servers", "kafka", "engine"):
-            held.enter_context(store.exclusive(name, "which deletes the tools", step.say))
+        # uv comes last, as it does for whoever installs: two that wait for each other would wait for ever.
+        for name in (*(one.key for one in ENVIRONMENTS.values()), "servers", "kafka", "engine", "uv"):
+            held.enter_context(store.exclusive(name, "which deletes the tools and environments", step.say))
         for environment in ENVIRONMENTS.values():
-            held.enter_context(store.exclusive(environment.key, f"which deletes {environment.folder_name}", step.say))
             step.doing(f"deleting {environment.folder_name}")
             freed += environments.remove(environment)
         doomed = [folders.cache() / name for name in ("tools", "logs")] + [folders.home()] * data

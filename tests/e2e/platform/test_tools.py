@@ -6,10 +6,11 @@ import os
 import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from tools import checkout, locate
+from tools import catalogue, checkout, locate
 from tools.check import check
 
 
@@ -73,6 +74,25 @@ def test_a_ready_machine_is_left_as_it_is_at_hardly_any_cost() -> None:
     assert "(installed in" not in said_of_all
     assert len(said_of_all.splitlines()) == 5
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.5  # CPU seconds; about 0.12 alone
+
+
+def test_no_network_is_one_sentence_and_leaves_nothing_that_could_be_taken_for_kafka(tmp_path: Path) -> None:
+    servers = catalogue.servers_folder()
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "tools" / servers.name).symlink_to(servers)
+    nowhere = dict.fromkeys(("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"), "http://127.0.0.1:9")
+    done = subprocess.run(
+        [sys.executable, str(checkout() / "tools" / "bootstrap.py"), "kafka"],
+        env={**os.environ, **nowhere, "NO_PROXY": "", "no_proxy": "", "ISTHMUS_CACHE": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: kafka: python could not reach its package index: check the network")
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "tools" / catalogue.kafka_folder().name).exists()
 
 
 def test_check_finds_nothing_missing_after_a_bootstrap() -> None:

@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 
 import pytest
+from tool_samples import program
 
 from tools import packages
 from tools.failure import SetupFailed
@@ -70,6 +71,18 @@ def test_what_is_set_for_uv_is_left_alone(nothing_set: Path, monkeypatch: pytest
     env = packages.uv_environment()
     assert env["UV_INDEX_URL"] == "http://uv.test/simple"
     assert "UV_DEFAULT_INDEX" not in env
+
+
+def test_a_python_without_its_venv_module_is_helped_by_a_uv_on_path_or_told_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bare = program(tmp_path / "bare" / "python3", "exit 1")
+    monkeypatch.setattr(packages, "base_python", lambda: str(bare))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    with pytest.raises(SetupFailed, match=r"apt-get install python3-venv"):
+        packages.uv(Step("infra", io.StringIO()))
+    own = program(tmp_path / "bin" / "uv")
+    assert packages.uv(Step("infra", io.StringIO())) == str(own)
 
 
 def test_too_small_a_disk_is_said_before_anything_is_fetched(tmp_path: Path) -> None:

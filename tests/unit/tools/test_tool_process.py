@@ -60,12 +60,14 @@ def test_a_full_disk_is_told_in_one_sentence() -> None:
     assert "\n" not in str(failure.value)
 
 
-def test_an_earlier_runs_words_are_not_taken_for_this_ones() -> None:
-    with pytest.raises(Unreachable):
-        sh("echo no such host; exit 1")
-    with pytest.raises(SetupFailed, match="status 2") as failure:
-        sh("echo plain; exit 2")
-    assert "no such host" not in str(failure.value)
+def test_the_log_holds_one_run_of_a_step_and_a_program_is_judged_by_its_own_words(cache: Path) -> None:
+    sh("echo of the run before")
+    step = Step("engine", io.StringIO())
+    process.run(["sh", "-c", "echo no such host"], step, env=os.environ)
+    with pytest.raises(SetupFailed, match="status 2"):
+        process.run(["sh", "-c", "echo plain; exit 2"], step, env=os.environ)
+    log = (cache / "logs" / "engine.log").read_text()
+    assert log == "$ sh -c echo no such host\nno such host\n$ sh -c echo plain; exit 2\nplain\n"
 
 
 def test_an_interrupt_ends_the_program_and_what_it_started(tmp_path: Path) -> None:
