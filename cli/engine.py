@@ -128,7 +128,10 @@ def _create(stack: Stack) -> None:
 def _alive(lock: dict[str, Any]) -> bool:
     """Whether the process that took this lock still runs: the pid lives and began before the lock was taken."""
     try:
-        began = datetime.fromtimestamp(psutil.Process(lock["pid"]).create_time(), UTC)
+        holder = psutil.Process(lock["pid"])
+        if holder.status() == psutil.STATUS_ZOMBIE:  # dead, only its parent has not looked yet
+            return False
+        began = datetime.fromtimestamp(holder.create_time(), UTC)
     except psutil.NoSuchProcess:
         return False
     return began <= datetime.fromisoformat(lock["timestamp"].replace("Z", "+00:00"))
