@@ -485,6 +485,13 @@ class ModelRegistry(Protocol):
         """One artifact, its digest verified. Raises Corrupt (naming model, version, file and both digests) or NotFound."""
         ...
 
+    def download(self, version: ModelVersion, folder: Path) -> Path:
+        """All its files in `folder`, streamed and verified; it appears whole or not at all.
+
+        Raises Corrupt, NotFound, or Conflict when the folder holds anything else.
+        """
+        ...
+
     def models(self) -> list[str]:
         """Names of all models, sorted."""
         ...
