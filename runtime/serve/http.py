@@ -7,6 +7,7 @@ less; below 1.3 the standard interface wins, which any server and any test clien
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import sys
 import time
@@ -26,6 +27,8 @@ from runtime.serve.router import Router
 JSON, PROBLEM, TEXT = "application/json", "application/problem+json", "text/plain; charset=utf-8"
 MAX_BODY_BYTES = 1_000_000
 BODY_TIMEOUT_SECONDS = 10.0
+DISCARD_BYTES, DISCARD_SECONDS = 8_000_000, 1.0
+"""Of a body that is too large, what is still read and thrown away, and for how long."""
 COMPRESS_FROM_BYTES = 1_400
 """Below one network packet, compressing an answer only costs."""
 
@@ -98,6 +101,8 @@ class Edge:
                 request.body = await self._body(request, receive)
             response = await match.route.handler(request)
         except Problem as problem:
+            if problem.kind is Kind.BODY_TOO_LARGE:
+                await _discard(receive)
             response = _problem(problem, request.path)
         except Exception as error:
             response = _defect(error, request)
@@ -167,6 +172,17 @@ class Edge:
             headers={"connection": "close"},
             limit_bytes=self._limit,
         )
+
+
+async def _discard(receive: Receive) -> None:
+    """Read on for a moment: a client that is still sending would see a broken connection and never the answer."""
+    left = DISCARD_BYTES
+    with contextlib.suppress(TimeoutError, Problem):
+        async with asyncio.timeout(DISCARD_SECONDS):
+            more = True
+            while more and left > 0:
+                part = await _part(receive)
+                more, left = part.more, left - len(part.body)
 
 
 class _Part(NamedTuple):

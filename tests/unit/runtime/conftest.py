@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -90,7 +91,7 @@ class Caller:
         sent: list[Mapping[str, Any]] = []
         pieces = [{"type": "http.request", "body": part, "more_body": True} for part in parts or (b"",)]
         pieces[-1]["more_body"] = hang_up
-        messages = iter([*pieces, {"type": "http.disconnect"}])
+        messages = itertools.chain(pieces, itertools.repeat({"type": "http.disconnect"}))
 
         async def receive() -> Mapping[str, Any]:
             return next(messages)
