@@ -8,7 +8,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tools import catalogue, folders, packages, process, programs, store
+from tools import catalogue, folders, network, packages, process, programs, store
 from tools.failure import SetupFailed
 from tools.progress import Step
 
@@ -81,12 +81,13 @@ def _build(step: Step, go: str, target: Path) -> None:
         on_line=hear,
         on_tick=show,
         timeout_seconds=5400,
+        online=True,
     )
 
 
 def _go_environment() -> dict[str, str]:
     """The person's proxies and caches, but this machine as the target and this toolchain as it is."""
-    kept = {name: value for name, value in os.environ.items() if name not in _AIMED_ELSEWHERE}
+    kept = {name: value for name, value in network.online_environment().items() if name not in _AIMED_ELSEWHERE}
     return {**kept, "CGO_ENABLED": "0", "GO111MODULE": "on", "GOWORK": "off", "GOTOOLCHAIN": "local"}
 
 

@@ -10,7 +10,7 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools import catalogue, packages, process, programs, servers, store
+from tools import catalogue, network, packages, process, programs, servers, store
 from tools.failure import SetupFailed
 from tools.progress import Step, megabytes
 
@@ -137,7 +137,8 @@ def _fetch(step: Step, place: Path, missing: list[Jar], wanted: list[Jar]) -> No
 
     command = [str(servers.python(catalogue.servers_folder())), str(MAVEN), "fetch", str(place)]
     command += [jar.coordinates for jar in missing]
-    process.run(command, step, env=packages.environment(), on_line=hear, on_tick=show, timeout_seconds=1800)
+    env = network.online_environment()
+    process.run(command, step, env=env, on_line=hear, on_tick=show, timeout_seconds=1800, online=True)
 
 
 def _share_classes(step: Step, folder: Path, names: list[str]) -> None:
@@ -154,7 +155,7 @@ def _share_classes(step: Step, folder: Path, names: list[str]) -> None:
     properties = trial / "server.properties"
     properties.write_text(_TRIAL.format(port=port, controller=controller, folder=trial), encoding="utf-8")
     java = [_java(), *programs.kafka_arguments(folder, names)]
-    env = packages.environment()
+    env = network.environment()
 
     def stop_when_up(pid: int) -> None:
         step.doing("starting it once")

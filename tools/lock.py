@@ -16,7 +16,7 @@ from pathlib import Path
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tools import catalogue, folders, kafka, packages, servers, store
+from tools import catalogue, folders, kafka, network, packages, servers, store
 from tools.failure import SetupFailed
 from tools.progress import Step
 
@@ -73,9 +73,9 @@ def lock_kafka(name: str, *, upgrade: bool) -> None:
 
 
 def _run(command: list[str], cwd: Path | None = None) -> str:
-    done = subprocess.run(
-        command, capture_output=True, text=True, env=packages.environment(), cwd=cwd, timeout=900, check=False
-    )
+    env = network.online_environment()
+    env.pop("UV_FIND_LINKS", None)  # wheels that only this machine has are nothing to lock
+    done = subprocess.run(command, capture_output=True, text=True, env=env, cwd=cwd, timeout=900, check=False)
     if done.returncode != 0:
         raise SetupFailed(f"lock: {Path(command[0]).name} failed: {done.stderr.strip()[-1500:]}")
     return done.stdout

@@ -1,45 +1,16 @@
-"""Install Python packages by their locks: pip brings uv once, uv does the rest.
-
-The person's own proxies, indexes and certificates hold, whether they are set for pip or for uv. Settings of theirs that
-would change what is installed, or where, do not.
-"""
+"""Install Python packages by their locks: pip brings uv once, uv does the rest."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 
-from tools import catalogue, folders, process, store
+from tools import catalogue, folders, network, process, store
 from tools.failure import SetupFailed
 from tools.progress import Step, megabytes
-
-_ELSEWHERE = (
-    *("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_CONSTRAINT", "PIP_REQUIREMENT", "PIP_NO_BINARY", "PIP_ONLY_BINARY"),
-    *("PIP_NO_DEPS", "PIP_EDITABLE", "PIP_DRY_RUN", "PIP_PYTHON", "PIP_BUILD_CONSTRAINT", "PIP_PRE"),
-    *("UV_PYTHON", "UV_SYSTEM_PYTHON", "UV_CONSTRAINT", "UV_OVERRIDE", "UV_EXCLUDE", "UV_BUILD_CONSTRAINT"),
-    *("UV_EXCLUDE_NEWER", "UV_RESOLUTION", "UV_PRERELEASE", "UV_FORK_STRATEGY", "UV_TORCH_BACKEND", "UV_NO_BINARY"),
-    *("UV_NO_BUILD", "UV_NO_SOURCES", "UV_PROJECT", "UV_PROJECT_ENVIRONMENT", "UV_WORKING_DIR", "UV_MANAGED_PYTHON"),
-    *("UV_VENV_CLEAR", "UV_VENV_SEED", "UV_CUSTOM_COMPILE_COMMAND", "UV_REQUIRE_HASHES", "UV_NO_VERIFY_HASHES"),
-    *("VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE"),
-)
-_FOR_UV = {"index-url": "UV_DEFAULT_INDEX", "extra-index-url": "UV_INDEX", "find-links": "UV_FIND_LINKS"}
-
-
-def base_python() -> str:
-    """The interpreter to build environments on: never that of an environment which may be rebuilt."""
-    return getattr(sys, "_base_executable", None) or sys.executable
-
-
-def environment() -> dict[str, str]:
-    """The person's environment variables less those that would install other packages, or elsewhere."""
-    kept = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
-    kept.update(PIP_USER="0", PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_REQUIRE_VIRTUALENV="0", PIP_NO_INPUT="1")
-    kept.update(UV_PYTHON_DOWNLOADS="never", UV_NO_PROGRESS="1", NO_COLOR="1")
-    return kept
 
 
 def uv(step: Step) -> str:
@@ -57,20 +28,23 @@ def uv(step: Step) -> str:
         store.sweep(folder.parent, folder.name)
         with store.appearing(folder) as making:
             step.say(f"installing {pinned.replace('==', ' ')}")
-            process.run([base_python(), "-m", "venv", str(making)], step, env=environment(), timeout_seconds=300)
+            process.run(
+                [network.base_python(), "-m", "venv", str(making)], step, env=network.environment(), timeout_seconds=300
+            )
             pip = [str(making / "bin" / "python"), "-m", "pip", "install", "--no-deps", "--require-hashes"]
             process.run(
                 [*pip, "--progress-bar", "off", "-r", str(catalogue.lock_file("uv"))],
                 step,
-                env=environment(),
+                env=network.environment(),
                 on_tick=lambda pid: step.doing("installing uv"),
                 timeout_seconds=900,
+                online=True,
             )
     return str(program)
 
 
 def _can_make_environments() -> bool:
-    probe = subprocess.run([base_python(), "-c", "import ensurepip, venv"], capture_output=True, timeout=60)
+    probe = subprocess.run([network.base_python(), "-c", "import ensurepip, venv"], capture_output=True, timeout=60)
     return probe.returncode == 0
 
 
@@ -79,7 +53,7 @@ def _uv_of_the_person() -> str:
     found = shutil.which("uv")
     if found is None:
         raise SetupFailed(
-            f"{base_python()} cannot make virtual environments: install its venv module (on Debian and Ubuntu "
+            f"{network.base_python()} cannot make virtual environments: install its venv module (on Debian and Ubuntu "
             "`apt-get install python3-venv`) or put uv on PATH, and run this again"
         )
     return found
@@ -87,9 +61,9 @@ def _uv_of_the_person() -> str:
 
 def create(step: Step, folder: Path, *, relocatable: bool = False) -> None:
     """Make an empty virtual environment at `folder`, in place of what is there."""
-    command = [uv(step), "venv", "--clear", "--python", base_python(), str(folder)]
+    command = [uv(step), "venv", "--clear", "--python", network.base_python(), str(folder)]
     command += ["--relocatable"] * relocatable
-    process.run(command, step, env=uv_environment(), cwd=folders.checkout(), timeout_seconds=300)
+    process.run(command, step, env=network.environment(), cwd=folders.checkout(), timeout_seconds=300)
 
 
 def sync(step: Step, folder: Path, lock: str) -> None:
@@ -111,7 +85,9 @@ def sync(step: Step, folder: Path, lock: str) -> None:
 
     command = [uv(step), "pip", "sync", "--python", str(folder / "bin" / "python"), "--require-hashes"]
     command.append(str(catalogue.lock_file(lock)))
-    process.run(command, step, env=uv_environment(), on_line=hear, on_tick=show, cwd=folders.checkout())
+    command += ["--no-index"] * network.without_index()
+    env = network.online_environment()
+    process.run(command, step, env=env, on_line=hear, on_tick=show, cwd=folders.checkout(), online=True)
 
 
 def compile_bytecode(step: Step, folder: Path) -> None:
@@ -131,7 +107,7 @@ def compile_bytecode(step: Step, folder: Path) -> None:
     process.run(
         command,
         step,
-        env=environment(),
+        env=network.environment(),
         on_line=hear,
         on_tick=lambda pid: step.doing(f"compiling bytecode: {done} of {total} files", done / max(total, 1)),
         good=(0, 1),
@@ -153,35 +129,3 @@ def room(step: Step, place: Path, needed_mb: float) -> None:
             f"{step.name}: needs about {megabytes(needed_mb * 1e6)} on the disk that holds {place}, and "
             f"{megabytes(free_mb * 1e6)} are free: make room and run this again"
         )
-
-
-def uv_environment() -> dict[str, str]:
-    """Where the person configured pip and not uv, uv is told the same."""
-    env = environment()
-    if any(name in env for name in ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX", "UV_CONFIG_FILE", "UV_NO_INDEX")):
-        return env
-    if any(path.exists() for path in (Path.home() / ".config/uv/uv.toml", Path("/etc/uv/uv.toml"))):
-        return env
-    settings = _pip_settings()
-    for key, variable in _FOR_UV.items():
-        if settings.get(key):
-            env.setdefault(variable, " ".join(settings[key].split()))
-    if settings.get("cert"):
-        env.setdefault("SSL_CERT_FILE", settings["cert"])
-    # Every file is known by its hash, so it does not matter which of the person's indexes has it.
-    env.setdefault("UV_INDEX_STRATEGY", "unsafe-best-match")
-    return env
-
-
-def _pip_settings() -> dict[str, str]:
-    """What pip's variables and files say, with pip's own precedence; nothing where this Python has no pip."""
-    listed = subprocess.run(
-        [base_python(), "-m", "pip", "config", "list"], capture_output=True, text=True, env=environment(), timeout=60
-    )
-    found: dict[str, dict[str, str]] = {"global": {}, "install": {}, ":env:": {}}
-    for line in listed.stdout.splitlines():
-        name, _, value = line.partition("=")
-        section, _, key = name.rpartition(".")
-        if section in found:
-            found[section][key] = value.strip().strip("'\"").replace("\\n", " ")
-    return {**found["global"], **found["install"], **found[":env:"]}

@@ -22,7 +22,7 @@ _PATIENCE_SECONDS = 5.0
 
 _NO_NETWORK = re.compile(
     r"dns error|failed to lookup|could not resolve|name resolution|network is unreachable|no route to host"
-    r"|connection refused|connection reset|no such host|i/o timeout|timed out|tunnel|proxyconnect"
+    r"|connection refused|connection reset|no such host|i/o timeout|timed out|tunnel connection failed|proxyconnect"
     r"|newconnectionerror|max retries exceeded|from versions: none|error sending request|client error \(connect\)",
     re.IGNORECASE,
 )
@@ -43,11 +43,13 @@ def run(
     cwd: Path | None = None,
     timeout_seconds: float = 3600.0,
     good: Container[int] = (0,),
+    online: bool = False,
 ) -> None:
     """Run `argv` to its end, calling `on_line` with each line it prints and `on_tick` with its pid four times a second.
 
     Raises SetupFailed, with the cure or with the last lines of the log and where it is, unless it ends with a `good`
-    status. It and what it started are ended when this process is interrupted or the time is over.
+    status, and Unreachable where a program that goes `online` could not. It and what it started are ended when this
+    process is interrupted or the time is over.
     """
     log = folders.cache() / "logs" / f"{step.name}.log"
     with store.writable(log.parent):
@@ -78,7 +80,13 @@ def run(
                 raise SetupFailed(f"{step.name}: {message}") from None
             raise
     if child.returncode not in good:
-        raise _failure(step, Path(argv[0]).name, log, begins, child.returncode)
+        with log.open("rb") as book:
+            book.seek(begins)
+            words = book.read().decode(errors="replace")
+        program = Path(argv[0]).name
+        if online and _NO_NETWORK.search(words):
+            raise _unreachable(step, program, log)
+        raise _failure(step, program, log, words, child.returncode)
 
 
 def _follow(
@@ -122,17 +130,16 @@ def _end(child: subprocess.Popen[bytes]) -> None:
         child.stdout.close()
 
 
-def _failure(step: Step, program: str, log: Path, begins: int, status: int) -> SetupFailed:
-    with log.open("rb") as book:
-        book.seek(begins)
-        words = book.read().decode(errors="replace")
+def _unreachable(step: Step, program: str, log: Path) -> Unreachable:
+    return Unreachable(
+        f"{step.name}: {program} could not reach its package index: check the network, or the proxy and index that "
+        f"HTTPS_PROXY, PIP_INDEX_URL, UV_DEFAULT_INDEX and GOPROXY name, and run this again (log: {log})"
+    )
+
+
+def _failure(step: Step, program: str, log: Path, words: str, status: int) -> SetupFailed:
     if _NO_ROOM.search(words):
         return SetupFailed(f"{step.name}: the disk is full: make room and run this again (log: {log})")
-    if _NO_NETWORK.search(words):
-        return Unreachable(
-            f"{step.name}: {program} could not reach its package index: check the network, or the proxy and index that "
-            f"HTTPS_PROXY, PIP_INDEX_URL, UV_DEFAULT_INDEX and GOPROXY name, and run this again (log: {log})"
-        )
     tail = "\n".join(f"    {line}" for line in words.strip().splitlines()[-_TAIL_LINES:])
     return SetupFailed(f"{step.name}: {program} failed with status {status}; its last words, from {log}:\n{tail}")
 

@@ -6,7 +6,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from tools import catalogue, packages, process, programs, store
+from tools import catalogue, network, packages, process, programs, store
 from tools.failure import SetupFailed
 from tools.progress import Step
 
@@ -56,7 +56,7 @@ def python(folder: Path) -> Path:
 def share_classes(folder: Path, step: Step) -> None:
     """Write the archive of the Java library's parsed classes, which the wheel leaves out to be small."""
     java = str(_find(folder, _JAVA))
-    process.run([java, "-Xshare:dump"], step, env=packages.environment(), timeout_seconds=300)
+    process.run([java, "-Xshare:dump"], step, env=network.environment(), timeout_seconds=300)
 
 
 def _programs(folder: Path) -> dict[str, Path]:

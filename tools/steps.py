@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -72,6 +73,9 @@ def main(arguments: list[str]) -> int:
                 bring_up_to_date(PARTS[name], quiet=chosen.quiet)
     except SetupFailed as failure:
         print(f"error: {failure}", file=sys.stderr)
+        return 1
+    except subprocess.TimeoutExpired as late:
+        print(f"error: {late.cmd[0]} gave no answer in {late.timeout:.0f} s: run this again", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted: nothing half-installed is in use; run the same command again to go on", file=sys.stderr)

@@ -50,8 +50,14 @@ def test_no_network_is_told_in_one_sentence_with_what_to_look_at(words: str) -> 
     with pytest.raises(
         Unreachable, match="could not reach its package index: check the network, or the proxy"
     ) as failure:
-        sh(f"echo '{words}'; exit 1")
+        sh(f"echo '{words}'; exit 1", online=True)
     assert "\n" not in str(failure.value)
+
+
+def test_a_program_that_does_not_go_online_is_not_said_to_lack_a_network() -> None:
+    with pytest.raises(SetupFailed, match="status 1") as failure:
+        sh("echo 'broker: connection refused'; exit 1")
+    assert not isinstance(failure.value, Unreachable)
 
 
 def test_a_full_disk_is_told_in_one_sentence() -> None:
