@@ -162,7 +162,8 @@ def _share_classes(step: Step, folder: Path, names: list[str]) -> None:
         if _answers(port):
             os.kill(pid, signal.SIGTERM)
 
-    process.run([*java, "kafka.tools.StorageTool", "format", "-t", _CLUSTER, "-c", str(properties)], step, env=env)
+    layout = [*java, "kafka.tools.StorageTool", "format", "-t", _CLUSTER, "-c", str(properties)]
+    process.run(layout, step, env=env, doing="starting it once", timeout_seconds=300)
     process.run(
         [*java[:1], "-Xmx256m", f"-XX:ArchiveClassesAtExit={archive}", *java[1:], "kafka.Kafka", str(properties)],
         step,

@@ -28,18 +28,12 @@ def uv(step: Step) -> str:
         store.sweep(folder.parent, folder.name)
         with store.appearing(folder) as making:
             step.say(f"installing {pinned.replace('==', ' ')}")
-            process.run(
-                [network.base_python(), "-m", "venv", str(making)], step, env=network.environment(), timeout_seconds=300
-            )
+            env = network.environment()
+            venv = [network.base_python(), "-m", "venv", str(making)]
+            process.run(venv, step, env=env, doing="installing uv", timeout_seconds=300)
             pip = [str(making / "bin" / "python"), "-m", "pip", "install", "--no-deps", "--require-hashes"]
-            process.run(
-                [*pip, "--progress-bar", "off", "-r", str(catalogue.lock_file("uv"))],
-                step,
-                env=network.environment(),
-                on_tick=lambda pid: step.doing("installing uv"),
-                timeout_seconds=900,
-                online=True,
-            )
+            pip += ["--progress-bar", "off", "-r", str(catalogue.lock_file("uv"))]
+            process.run(pip, step, env=env, doing="installing uv", timeout_seconds=900, online=True)
     return str(program)
 
 
@@ -63,7 +57,8 @@ def create(step: Step, folder: Path, *, relocatable: bool = False) -> None:
     """Make an empty virtual environment at `folder`, in place of what is there."""
     command = [uv(step), "venv", "--clear", "--python", network.base_python(), str(folder)]
     command += ["--relocatable"] * relocatable
-    process.run(command, step, env=network.environment(), cwd=folders.checkout(), timeout_seconds=300)
+    what = f"making {folder.name}"
+    process.run(command, step, env=network.environment(), doing=what, cwd=folders.checkout(), timeout_seconds=300)
 
 
 def sync(step: Step, folder: Path, lock: str) -> None:

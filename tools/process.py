@@ -38,6 +38,7 @@ def run(
     step: Step,
     *,
     env: Mapping[str, str],
+    doing: str = "working",
     on_line: Callable[[str], None] = lambda line: None,
     on_tick: Callable[[int], None] | None = None,
     cwd: Path | None = None,
@@ -47,7 +48,7 @@ def run(
 ) -> None:
     """Run `argv` to its end, calling `on_line` with each line it prints and `on_tick` with its pid four times a second.
 
-    Raises SetupFailed, with the cure or with the last lines of the log and where it is, unless it ends with a `good`
+    Without `on_tick` the step says that it is `doing`. Raises SetupFailed, with the cure or with the last lines of the log and where it is, unless it ends with a `good`
     status, and Unreachable where a program that goes `online` could not. It and what it started are ended when this
     process is interrupted or the time is over.
     """
@@ -72,7 +73,7 @@ def run(
             pass_fds=tuple(store.HELD),
         )
         try:
-            _follow(child, book.write, on_line, on_tick or (lambda pid: step.doing("working")), timeout_seconds)
+            _follow(child, book.write, on_line, on_tick or (lambda pid: step.doing(doing)), timeout_seconds)
         except BaseException as error:
             _end(child)
             if isinstance(error, _Late):

@@ -56,7 +56,8 @@ def python(folder: Path) -> Path:
 def share_classes(folder: Path, step: Step) -> None:
     """Write the archive of the Java library's parsed classes, which the wheel leaves out to be small."""
     java = str(_find(folder, _JAVA))
-    process.run([java, "-Xshare:dump"], step, env=network.environment(), timeout_seconds=300)
+    what = "sharing Java's classes"
+    process.run([java, "-Xshare:dump"], step, env=network.environment(), doing=what, timeout_seconds=300)
 
 
 def _programs(folder: Path) -> dict[str, Path]:
