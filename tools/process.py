@@ -48,9 +48,9 @@ def run(
 ) -> None:
     """Run `argv` to its end, calling `on_line` with each line it prints and `on_tick` with its pid four times a second.
 
-    Without `on_tick` the step says that it is `doing`. Raises SetupFailed, with the cure or with the last lines of the log and where it is, unless it ends with a `good`
-    status, and Unreachable where a program that goes `online` could not. It and what it started are ended when this
-    process is interrupted or the time is over.
+    Without `on_tick` the step says that it is `doing`. Raises SetupFailed, with the cure or with the last lines of the
+    log and where it is, unless the program ends with a `good` status, and Unreachable where one that goes `online`
+    could not. It and what it started are ended when this process is interrupted or the time is over.
     """
     log = folders.cache() / "logs" / f"{step.name}.log"
     with store.writable(log.parent):
