@@ -35,7 +35,7 @@ class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     pass
 
 
-class StorageSettings(_Section):
+class StorageSettings(_Section, frozen=True):
     """Object storage: a bucket of S3, of an S3-compatible store or of GCS, and a prefix inside it."""
 
     bucket: str = ""
@@ -54,7 +54,7 @@ class StorageSettings(_Section):
     """Over one whole operation, retries included; a bulk or streamed one counts it per object or part."""
 
 
-class QueueSettings(_Section):
+class QueueSettings(_Section, frozen=True):
     """Kafka and how to prove who we are to it."""
 
     brokers: str = ""
@@ -70,7 +70,7 @@ class QueueSettings(_Section):
     """Copies of each partition of a topic that we create."""
 
 
-class KeyValueSettings(_Section):
+class KeyValueSettings(_Section, frozen=True):
     """Redis or Valkey, one server or a cluster."""
 
     host: str = ""
@@ -84,7 +84,7 @@ class KeyValueSettings(_Section):
     timeout_seconds: float = 2.0
 
 
-class DatabaseSettings(_Section):
+class DatabaseSettings(_Section, frozen=True):
     """The relational database."""
 
     url: str = ""
@@ -92,7 +92,7 @@ class DatabaseSettings(_Section):
     password: Secret = NO_SECRET
 
 
-class SecretsSettings(_Section):
+class SecretsSettings(_Section, frozen=True):
     """The secret manager."""
 
     folder: str = ""
@@ -106,13 +106,13 @@ class SecretsSettings(_Section):
     """For `onprem`: the Kubernetes namespace."""
 
 
-class LauncherSettings(_Section):
+class LauncherSettings(_Section, frozen=True):
     """Where tasks run: a folder of this machine that holds their records and logs."""
 
     folder: str = ""
 
 
-class Settings(_Section):
+class Settings(_Section, frozen=True):
     """Everything a process knows about its platform."""
 
     cloud: str
@@ -224,7 +224,9 @@ def _read(path: Path) -> dict[str, Any]:
             f"cannot read the settings: {error.strerror}", name=str(path), cure="`isthmus up` writes them"
         ) from error
     except msgspec.DecodeError as error:
-        raise Invalid(f"not a settings document: {error}", name=str(path), cure="`isthmus up` writes it anew") from error
+        raise Invalid(
+            f"not a settings document: {error}", name=str(path), cure="`isthmus up` writes it anew"
+        ) from error
     if not isinstance(fields, dict):
         raise Invalid("a settings document is a JSON object", name=str(path), cure="`isthmus up` writes it anew")
     if fields.get("schema", DOCUMENT_SCHEMA) != DOCUMENT_SCHEMA:

@@ -27,11 +27,13 @@ class Sample:
     cpu: list[float] = field(default_factory=list)
 
 
-def take_turns(candidates: Mapping[str, Callable[[], object]], *, calls: int, rounds: int = ROUNDS) -> dict[str, Sample]:
+def take_turns(
+    candidates: Mapping[str, Callable[[], object]], *, calls: int, rounds: int = ROUNDS
+) -> dict[str, Sample]:
     """Call each candidate `calls` times in each round, after one round that is not counted."""
     samples = {name: Sample() for name in candidates}
     for number in range(rounds + 1):
-        names = list(candidates) if number % 2 else list(reversed(candidates))
+        names = list(candidates)[:: 1 if number % 2 else -1]
         for name in names:
             call = candidates[name]
             gc.collect()
@@ -54,7 +56,9 @@ def ratio(ours: list[float], theirs: list[float]) -> tuple[float, float, float]:
 def apart(port: int) -> str:
     """Give whoever listens on `port` one core and this process another, where there are two; what was done, in words."""
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    pids = [at.pid for at in psutil.net_connections("tcp") if at.status == "LISTEN" and at.laddr.port == port and at.pid]
+    pids = [
+        at.pid for at in psutil.net_connections("tcp") if at.status == "LISTEN" and at.laddr.port == port and at.pid
+    ]
     if len(cores) < 2 or not pids:
         return "client and server share the cores"
     for thread in Path(f"/proc/{pids[0]}/task").iterdir():

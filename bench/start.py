@@ -26,13 +26,18 @@ IMPORTS = {
     "import adapters": (RUNTIME, "import adapters"),
     "import adapters.settings": (RUNTIME, "import adapters.settings"),
     "the local program": (INFRA, "import infra.clouds.local"),
-    "the command line's help": (INFRA, "import sys; sys.argv = ['isthmus', '--help']; import cli.main; cli.main.main()"),
+    "the command line's help": (
+        INFRA,
+        "import sys; sys.argv = ['isthmus', '--help']; import cli.main; cli.main.main()",
+    ),
 }
 REPEATS = 7
 
 
 def environment(home: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name not in ("CLOUD_PROVIDER", "PYTHONDONTWRITEBYTECODE")}
+    kept = {
+        name: value for name, value in os.environ.items() if name not in ("CLOUD_PROVIDER", "PYTHONDONTWRITEBYTECODE")
+    }
     return kept | {"ISTHMUS_HOME": home, "PYTHONPATH": str(ROOT)}
 
 
@@ -56,7 +61,9 @@ def main(arguments: list[str]) -> int:
             figures["down, data kept"] = seconds([*isthmus, "down"], home)
             figures["up, models stored"] = seconds([*isthmus, "up"], home)
         finally:
-            subprocess.run([*isthmus, "down", "--data"], cwd=ROOT, env=environment(home), capture_output=True, check=False)
+            subprocess.run(
+                [*isthmus, "down", "--data"], cwd=ROOT, env=environment(home), capture_output=True, check=False
+            )
         for name, (python, script) in IMPORTS.items():
             each = [seconds([str(python), "-c", script], home) for _ in range(REPEATS + 1)][1:]
             figures[name] = statistics.median(each)

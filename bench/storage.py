@@ -17,6 +17,7 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from adapters import connect
@@ -52,7 +53,14 @@ class Native:
     """The bare SDK calls that do what the port's calls do."""
 
     def __init__(self, put: Any, get: Any, head: Any, get_range: Any, listing: Any, delete: Any) -> None:
-        self.put, self.get, self.head, self.get_range, self.list, self.delete = put, get, head, get_range, listing, delete
+        self.put, self.get, self.head, self.get_range, self.list, self.delete = (
+            put,
+            get,
+            head,
+            get_range,
+            listing,
+            delete,
+        )
 
 
 def s3_native(server: ObjectServer) -> tuple[Native, Any]:
@@ -88,7 +96,9 @@ def gcs_native(server: ObjectServer) -> tuple[Native, Any]:
     from google.auth.credentials import AnonymousCredentials
     from google.cloud import storage
 
-    client = storage.Client(project="bench", credentials=AnonymousCredentials(), client_options={"api_endpoint": server.url})
+    client = storage.Client(
+        project="bench", credentials=AnonymousCredentials(), client_options={"api_endpoint": server.url}
+    )
     bucket = client.bucket(server.bucket)
     native = Native(
         lambda key, body: bucket.blob(key).upload_from_string(body, content_type="application/octet-stream"),
@@ -190,9 +200,9 @@ def settings(cloud: str, server: ObjectServer, folder: str) -> Settings:
     secrets = {}
     for name, value in (("access_key", server.access_key), ("secret_key", server.secret_key)):
         if value:
-            path = os.path.join(folder, name)
-            with open(path, "w", opener=lambda p, flags: os.open(p, flags, 0o600)) as file:
-                file.write(value)
+            path = Path(folder, name)
+            path.touch(mode=0o600)
+            path.write_text(value)
             secrets[name] = Secret(f"file:{path}")
     section = StorageSettings(
         bucket=server.bucket, prefix=PREFIX, endpoint=server.url, region="us-east-1", project="bench", **secrets
@@ -224,7 +234,9 @@ def main(arguments: list[str]) -> int:
     lines: list[Line] = []
     if not as_json:
         print(f"load {load()}, {ROUNDS} rounds in turns; ratios are ours over theirs, below 1 is quicker\n")
-        print(f"{'cloud':<5} {'call':<12} {'size':<15} {'peer':<26} {'wall, median (range)':<24} {'cpu':<8} ours per call")
+        print(
+            f"{'cloud':<5} {'call':<12} {'size':<15} {'peer':<26} {'wall, median (range)':<24} {'cpu':<8} ours per call"
+        )
     everything = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
     with tempfile.TemporaryDirectory() as folder, platforms(folder) as measured:
         for cloud, server, store, native, further in measured:
@@ -240,7 +252,11 @@ def main(arguments: list[str]) -> int:
                 _ = None if as_json else show(one)
             if everything:
                 os.sched_setaffinity(0, everything)
-    print(json.dumps({"load": load(), "lines": [asdict(one) for one in lines]}, indent=2) if as_json else f"\nload {load()}")
+    print(
+        json.dumps({"load": load(), "lines": [asdict(one) for one in lines]}, indent=2)
+        if as_json
+        else f"\nload {load()}"
+    )
     return 0
 
 

@@ -61,7 +61,9 @@ def run(stack: Stack, verb: str, *arguments: str, on_resource: Listener | None =
             )
             result, interrupted = _follow(process, log, on_resource)
         if interrupted:
-            raise Failure("interrupted; `make up` goes on from here, `make down` removes what was started", code=INTERRUPTED)
+            raise Failure(
+                "interrupted; `make up` goes on from here, `make down` removes what was started", code=INTERRUPTED
+            )
         if process.returncode:
             raise Failure(_reason(verb, result, output.read_text(errors="replace")))
         return result
@@ -93,7 +95,9 @@ def settle(stack: Stack) -> list[str]:
     mended = []
     for lock in stack.locks():
         if _alive(lock):
-            raise Failure(f"another update of stack {stack.name!r} is running: process {lock['pid']}, since {lock['timestamp']}")
+            raise Failure(
+                f"another update of stack {stack.name!r} is running: process {lock['pid']}, since {lock['timestamp']}"
+            )
     if stack.locks():
         simple(stack, "cancel", "--yes")
         mended.append("released the lock of an update that was killed")
@@ -203,7 +207,7 @@ def exports(stack: Stack) -> str:
     import shlex
 
     variables = stack.variables()
-    program = tools.locate("pulumi").argv[0]
-    path = os.pathsep.join([os.path.dirname(program), variables.pop("PATH", os.environ.get("PATH", ""))])
+    engine = Path(tools.locate("pulumi").argv[0]).parent
+    path = os.pathsep.join([str(engine), variables.pop("PATH", os.environ.get("PATH", ""))])
     lines = [f"export PATH={shlex.quote(path)}"]
     return "\n".join(lines + [f"export {name}={shlex.quote(value)}" for name, value in sorted(variables.items())])

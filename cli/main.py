@@ -18,7 +18,9 @@ app = typer.Typer(
 )
 
 StackName = Annotated[str, typer.Option("--stack", "-s", help="The environment: stacks/Pulumi.<name>.yaml.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output; progress goes to standard error.")]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="One JSON document on standard output; progress goes to standard error.")
+]
 PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 
@@ -82,7 +84,9 @@ def env(stack: StackName = DEFAULT) -> None:
 @app.command()
 def settings(
     stack: StackName = DEFAULT,
-    cloud: Annotated[str, typer.Option("--cloud", help="Whose adapters; default: the stack's, or CLOUD_PROVIDER's.")] = "",
+    cloud: Annotated[
+        str, typer.Option("--cloud", help="Whose adapters; default: the stack's, or CLOUD_PROVIDER's.")
+    ] = "",
 ) -> None:
     """The settings document that a process of the runtime reads."""
     from cli.runtime import settings_file
@@ -125,7 +129,9 @@ def _passed_on(name: str, module: str, help_text: str, *, asks_server: bool = Fa
 _passed_on("train", "runtime.train.main", "Train a model and register it: isthmus train digits")
 _passed_on("models", "runtime.registry.main", "The model registry: list, show, alias, search, copy.")
 _passed_on("serve", "runtime.serve.main", "Run a model server in the foreground.")
-_passed_on("predict", "runtime.serve.predict", "Ask a running server: isthmus predict digits --sample 3", asks_server=True)
+_passed_on(
+    "predict", "runtime.serve.predict", "Ask a running server: isthmus predict digits --sample 3", asks_server=True
+)
 
 
 def main() -> None:
@@ -150,4 +156,3 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
-

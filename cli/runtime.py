@@ -58,7 +58,11 @@ def capture(module: str, arguments: Sequence[str], *, settings: Path | None = No
     """Run it and return what it printed. Raises Failure with its last words."""
     try:
         done = subprocess.run(
-            command(module, arguments), env=environment(settings), capture_output=True, timeout=timeout_seconds, check=False
+            command(module, arguments),
+            env=environment(settings),
+            capture_output=True,
+            timeout=timeout_seconds,
+            check=False,
         )
     except subprocess.TimeoutExpired as error:
         raise Failure(f"{module} was not done after {timeout_seconds:g} s and was ended") from error

@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import tools
 from adapters.settings import Settings, requested_cloud
 from cli import engine, runtime
 from cli.failure import WRONG_INPUT, Failure
@@ -104,7 +103,9 @@ def _train_all(models: Sequence[str], settings: Path, step: Step) -> list[dict[s
     """Train them side by side, a process each: most of the time is importing, which takes one core."""
 
     def train(model: str) -> dict[str, Any]:
-        said = runtime.capture("runtime.train.main", [model, "--json"], settings=settings, timeout_seconds=TRAIN_SECONDS)
+        said = runtime.capture(
+            "runtime.train.main", [model, "--json"], settings=settings, timeout_seconds=TRAIN_SECONDS
+        )
         version = json.loads(said.splitlines()[-1])
         step.say(f"{version['summary']}, {step.seconds:.1f} s")
         return version
@@ -116,7 +117,17 @@ def _train_all(models: Sequence[str], settings: Path, step: Step) -> list[dict[s
 
 def _prove(platform: outputs.PlatformOutputs, model: str, step: Step) -> dict[str, Any]:
     step.doing("waiting until the models are loaded")
-    arguments = ["--url", platform.endpoints["predict"], "--model", model, "--count", "100", "--wait-seconds", "60", "--json"]
+    arguments = [
+        "--url",
+        platform.endpoints["predict"],
+        "--model",
+        model,
+        "--count",
+        "100",
+        "--wait-seconds",
+        "60",
+        "--json",
+    ]
     answer = json.loads(runtime.capture("runtime.serve.probe", arguments, timeout_seconds=120))
     step.say(f"{answer['count']} requests, {answer['errors']} failed, {step.seconds:.1f} s")
     if answer["errors"]:

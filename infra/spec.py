@@ -36,27 +36,27 @@ class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     pass
 
 
-class StorageSpec(_Section):
+class StorageSpec(_Section, frozen=True):
     """Object storage: one versioned, private bucket that holds artifacts, data sets and the model registry."""
 
     bucket: Name = "artifacts"
     """Its base name; a cloud with global names adds what makes it unique."""
 
 
-class CacheSpec(_Section):
+class CacheSpec(_Section, frozen=True):
     """Redis: what can be lost and rebuilt."""
 
     memory_mib: Annotated[int, msgspec.Meta(ge=16)] = 128
 
 
-class TopicSpec(_Section):
+class TopicSpec(_Section, frozen=True):
     """One topic of the event log."""
 
     partitions: Count = 1
     retention_hours: Count = 168
 
 
-class StreamSpec(_Section):
+class StreamSpec(_Section, frozen=True):
     """Kafka: the event log."""
 
     heap_mib: Annotated[int, msgspec.Meta(ge=128)] = 256
@@ -64,7 +64,7 @@ class StreamSpec(_Section):
     topics: dict[TopicName, TopicSpec] = {}
 
 
-class ServingSpec(_Section):
+class ServingSpec(_Section, frozen=True):
     """The model servers."""
 
     models: tuple[Name, ...] = ()
@@ -75,7 +75,7 @@ class ServingSpec(_Section):
     """Of inference, per server."""
 
 
-class PlatformSpec(_Section):
+class PlatformSpec(_Section, frozen=True):
     """One environment. `environment` is the stack's name."""
 
     environment: Name
@@ -99,7 +99,9 @@ def load(platform: Mapping[str, Any], *, environment: str) -> PlatformSpec:
     if spec.cloud not in (known := clouds()):
         raise SpecError(f"no infrastructure for {spec.cloud!r}; there is {', '.join(known)}", place="cloud")
     if spec.adapters and spec.cloud != "local":
-        raise SpecError(f"only a local stack may run another cloud's adapters, this one is {spec.cloud!r}", place="adapters")
+        raise SpecError(
+            f"only a local stack may run another cloud's adapters, this one is {spec.cloud!r}", place="adapters"
+        )
     for name in spec.adapters:
         try:
             known_cloud(name)

@@ -19,7 +19,9 @@ def read(path: Path) -> PlatformSpec:
         text = path.read_text()
     except FileNotFoundError as error:
         there = ", ".join(sorted(p.name[7:-5] for p in path.parent.glob("Pulumi.*.yaml"))) or "none"
-        raise SpecError(f"no stack {environment!r}: {path.name} is not in {path.parent.name}/; there is {there}") from error
+        raise SpecError(
+            f"no stack {environment!r}: {path.name} is not in {path.parent.name}/; there is {there}"
+        ) from error
     try:
         root = yaml.compose(text, yaml.SafeLoader)
         platform = (yaml.safe_load(text) or {}).get("config", {}).get(KEY, {})

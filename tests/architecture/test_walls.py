@@ -56,13 +56,13 @@ def test_nothing_outside_a_cloud_folder_names_that_folder() -> None:
 
 
 def test_no_runtime_file_knows_which_cloud_it_is_on() -> None:
-    found = []
-    for path in under("runtime"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Compare) and any(
-                isinstance(side, ast.Constant) and side.value in CLOUDS for side in [node.left, *node.comparators]
-            ):
-                found.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in under("runtime")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Compare)
+        and any(isinstance(side, ast.Constant) and side.value in CLOUDS for side in [node.left, *node.comparators])
+    ]
     assert not found
 
 

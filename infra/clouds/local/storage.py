@@ -40,7 +40,9 @@ def stores(spec: PlatformSpec, adapters: str) -> dict[str, pulumi.Output[Storage
 
 def _s3(spec: PlatformSpec) -> Process:
     ports = ("master", "volume", "filer", "s3", "admin")
-    listen = [f"-{name}.port={{port.{name}}}" for name in ports] + [f"-{name}.port.grpc={{port.{name}_grpc}}" for name in ports]
+    listen = [f"-{name}.port={{port.{name}}}" for name in ports] + [
+        f"-{name}.port.grpc={{port.{name}_grpc}}" for name in ports
+    ]
     server = Process(
         "object-store",
         program="seaweedfs",

@@ -42,7 +42,17 @@ def settings(spec: PlatformSpec) -> pulumi.Output[QueueSettings]:
         args=[*java(spec), "kafka.Kafka", "{file.server.properties}"],
         ports=["broker", "controller"],
         files={"server.properties": CONFIGURATION},
-        setup=[[*java(spec), "kafka.tools.StorageTool", "format", "--cluster-id", CLUSTER_ID, "--config", "{file.server.properties}"]],
+        setup=[
+            [
+                *java(spec),
+                "kafka.tools.StorageTool",
+                "format",
+                "--cluster-id",
+                CLUSTER_ID,
+                "--config",
+                "{file.server.properties}",
+            ]
+        ],
         ready=[Tcp("broker")],
         urls={"brokers": "{host}:{port.broker}"},
     )

@@ -30,7 +30,9 @@ class Home:
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "cli.main", *arguments]
 
-    def run(self, *arguments: str, cloud: str = "", code: int = 0, seconds: float = 240) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *arguments: str, cloud: str = "", code: int = 0, seconds: float = 240
+    ) -> subprocess.CompletedProcess[str]:
         """Run `isthmus ...` and expect this exit code."""
         done = subprocess.run(
             self.command(*arguments),
@@ -88,7 +90,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     try:
         yield home
     finally:
-        subprocess.run(home.command("down", "--data"), cwd=ROOT, env=home.environment(), capture_output=True, check=False)
+        subprocess.run(
+            home.command("down", "--data"), cwd=ROOT, env=home.environment(), capture_output=True, check=False
+        )
         for process in home.processes():
             process.kill()
 
@@ -100,6 +104,8 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     try:
         yield home
     finally:
-        subprocess.run(home.command("down", "--data"), cwd=ROOT, env=home.environment(), capture_output=True, check=False)
+        subprocess.run(
+            home.command("down", "--data"), cwd=ROOT, env=home.environment(), capture_output=True, check=False
+        )
         for process in home.processes():
             process.kill()

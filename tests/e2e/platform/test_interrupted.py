@@ -65,7 +65,9 @@ def test_after_kill_minus_9_of_everything_up_converges_and_down_leaves_nothing(h
 
 def test_of_two_ups_at_once_the_second_says_for_whom_it_waits(home: Home) -> None:
     first = start(home, "up")
-    until(lambda: (home.folder / "lock").is_file() and "isthmus up" in (home.folder / "lock").read_text(), what="the lock")
+    until(
+        lambda: (home.folder / "lock").is_file() and "isthmus up" in (home.folder / "lock").read_text(), what="the lock"
+    )
     second = start(home, "up")
     told, _ = second.communicate(timeout=240)
     first.communicate(timeout=240)
@@ -75,7 +77,10 @@ def test_of_two_ups_at_once_the_second_says_for_whom_it_waits(home: Home) -> Non
 
 @pytest.mark.parametrize(
     ("cloud", "said"),
-    [("mars", "unknown cloud 'mars'; the clouds known here are aws, gcp, local"), ("memory", "stack 'local' is 'local' or one of")],
+    [
+        ("mars", "unknown cloud 'mars'; the clouds known here are aws, gcp, local"),
+        ("memory", "stack 'local' is 'local' or one of"),
+    ],
 )
 def test_a_cloud_that_cannot_be_is_refused_before_anything_is_started(home: Home, cloud: str, said: str) -> None:
     done = home.run("up", cloud=cloud, code=2)

@@ -21,7 +21,9 @@ def reports(shared: Home) -> dict[str, dict]:
     found = {}
     for cloud in CLOUDS:
         found[cloud] = shared.json("up", cloud=cloud)
-        found[cloud]["outcomes"] = {model["model"]: outcomes(found[cloud], model["model"]) for model in found[cloud]["models"]}
+        found[cloud]["outcomes"] = {
+            model["model"]: outcomes(found[cloud], model["model"]) for model in found[cloud]["models"]
+        }
     return found
 
 
@@ -107,7 +109,10 @@ def test_what_died_is_seen_and_brought_back_with_its_data(shared: Home, reports:
 def test_nothing_listens_beyond_this_machine(shared: Home, reports: dict[str, dict]) -> None:
     ours = shared.processes()
     addresses = {
-        connection.laddr.ip for process in ours for connection in process.net_connections("tcp") if connection.status == "LISTEN"
+        connection.laddr.ip
+        for process in ours
+        for connection in process.net_connections("tcp")
+        if connection.status == "LISTEN"
     }
     assert ours
     assert addresses <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
@@ -151,6 +156,18 @@ def test_the_model_is_still_there_after_down_and_up(shared: Home, reports: dict[
 def test_down_with_data_leaves_an_empty_home(shared: Home, reports: dict[str, dict]) -> None:
     shared.run("down", "--data")
     assert shared.processes() == []
-    left = [path for name in ("run", "database", "outputs", "tasks") for path in (shared.folder / name).rglob("*") if path.is_file()]
+    left = [
+        path
+        for name in ("run", "database", "outputs", "tasks")
+        for path in (shared.folder / name).rglob("*")
+        if path.is_file()
+    ]
     assert [path for path in left if ".locks" not in path.parts] == []
-    assert not [line for line in subprocess.run(["git", "status", "--porcelain", "stacks"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines() if "local" in line]  # fmt: skip
+
+
+def test_no_file_of_the_checkout_was_touched(shared: Home, reports: dict[str, dict]) -> None:
+    stack = ROOT / "stacks" / "Pulumi.local.yaml"
+    committed = subprocess.run(
+        ["git", "show", "HEAD:stacks/Pulumi.local.yaml"], cwd=ROOT, capture_output=True, check=True
+    )
+    assert stack.read_bytes() == committed.stdout

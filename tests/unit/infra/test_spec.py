@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from adapters.settings import Settings, StorageSettings
 from infra import outputs, stackfile
 from infra.services import services
 from infra.spec import PlatformSpec, SpecError, active_adapters, load
-from adapters.settings import Settings, StorageSettings
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -64,7 +64,7 @@ def test_a_mistake_in_a_stack_file_is_shown_with_its_line(tmp_path: Path) -> Non
 
 def test_a_stack_that_is_not_there_lists_those_that_are(tmp_path: Path) -> None:
     (tmp_path / "Pulumi.one.yaml").write_text("")
-    with pytest.raises(SpecError, match="no stack 'two'.*there is one"):
+    with pytest.raises(SpecError, match=r"no stack 'two'.*there is one"):
         stackfile.read(tmp_path / "Pulumi.two.yaml")
 
 
@@ -83,7 +83,9 @@ def test_every_stack_of_the_checkout_is_right(file: Path) -> None:
 
 def test_outputs_come_back_as_they_went() -> None:
     settings = Settings(cloud="gcp", emulated=True, storage=StorageSettings(bucket="b", endpoint="http://127.0.0.1:1"))
-    platform = outputs.PlatformOutputs(environment="local", cloud="local", settings=settings, endpoints={"predict": "http://x"})
+    platform = outputs.PlatformOutputs(
+        environment="local", cloud="local", settings=settings, endpoints={"predict": "http://x"}
+    )
     assert outputs.parse(platform.exported()) == platform
 
 
