@@ -266,8 +266,12 @@ def _abort_incomplete(context: grpc.ServicerContext, error: Incomplete, secrets:
     context.abort(grpc.StatusCode.UNKNOWN, reason)
 
 
-def serve(provider: Provider, argv: Sequence[str] | None = None) -> None:
-    """Serve `provider` until the engine is done with it. `argv` ends with the engine's address, as the engine gives."""
+def serve(provider: Provider, argv: Sequence[str] | None = None, *, watch_input: bool = True) -> None:
+    """Serve `provider` until the engine is done with it. `argv` ends with the engine's address, as the engine gives.
+
+    `watch_input` is for a plugin that the engine starts itself. One that a language host starts has no input, and is
+    ended by its host.
+    """
     arguments = [argument for argument in (argv if argv is not None else sys.argv[1:]) if not argument.startswith("-")]
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=64), options=_GRPC_CHANNEL_OPTIONS)
     servicer = Servicer(provider, arguments[-1] if arguments else "")
@@ -278,7 +282,8 @@ def serve(provider: Provider, argv: Sequence[str] | None = None) -> None:
         signal.signal(number, lambda *_: over.set())
     server.start()
     print(port, flush=True)
-    on_end_of_input(over.set)
+    if watch_input:
+        on_end_of_input(over.set)
     over.wait()
     deadline = time.monotonic() + _WIND_DOWN_SECONDS
     servicer.wind_down(_WIND_DOWN_SECONDS)

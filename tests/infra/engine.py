@@ -42,6 +42,7 @@ class Project:
     stack: str = "test"
     home: Path = field(init=False)
     env: dict[str, str] = field(init=False)
+    program: str = field(init=False)
 
     def __post_init__(self) -> None:
         engine = tools.locate("pulumi")
@@ -70,6 +71,7 @@ class Project:
 
     def write(self, program: str) -> None:
         """Make `program` the project's program; the resources' names are imported for it."""
+        self.program = program
         (self.folder / "__main__.py").write_text(_PREAMBLE + textwrap.dedent(program))
 
     def pulumi(self, *arguments: str, fails: bool = False) -> str:
@@ -105,9 +107,13 @@ class Project:
         """`pulumi destroy`."""
         return self.pulumi("destroy", "--yes", "--skip-preview")
 
-    def converge(self) -> None:
-        """What `make up` does after a run that was killed: unlock, look at the world, forget creates never finished."""
+    def unlock(self) -> None:
+        """Take away the lock that a killed engine left."""
         self.pulumi("cancel", "--yes")
+
+    def converge(self) -> None:
+        """Unlock, look at the world, and strike the creates that a killed engine never finished from the state."""
+        self.unlock()
         self.refresh("--clear-pending-creates")
 
     def outputs(self) -> dict[str, Any]:

@@ -83,7 +83,7 @@ def load(place: Place) -> Record | None:
     if not record.pid:
         orphans = identity.with_token(record.token)
         if orphans:
-            record.born(orphans[0].pid, "started")
+            record.born(orphans[0].pid, "setup" if record.phase == "setup" else "started")
             record.started = datetime.fromtimestamp(orphans[0].create_time(), UTC).isoformat(timespec="milliseconds")
     return record
 
