@@ -1,4 +1,4 @@
 """Trains a recipe and registers the result with its lineage. `fit.py` is the whole training, to be read top to bottom.
 
-Facade for other contexts and for recipes of your own: `runtime.train.recipe`.
+Facade for recipes of your own: `runtime.train.recipe` and `runtime.train.splits`.
 """
