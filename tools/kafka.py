@@ -56,7 +56,7 @@ def jars() -> list[Jar]:
     """What the lock lists."""
     lines = catalogue.lock_file("kafka").read_text(encoding="utf-8").splitlines()
     fields = [line.split() for line in lines if line and not line.startswith("#")]
-    return [Jar(coordinates, sha.removeprefix("sha256:"), int(size)) for coordinates, sha, size in fields]
+    return [Jar(coordinates, sha.removeprefix("--hash=sha256:"), int(size)) for coordinates, sha, size in fields]
 
 
 def ready() -> str | None:

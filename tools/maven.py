@@ -58,7 +58,7 @@ def resolve(roots: list[str]) -> None:
                 chosen.setdefault((one.groupId, one.artifactId), f"{one.groupId}:{one.artifactId}:{one.version}")
         for coordinates, path in files(maven, sorted(chosen.values())):
             content = path.read_bytes()
-            print(f"{coordinates} sha256:{hashlib.sha256(content).hexdigest()} {len(content)}")
+            print(f"{coordinates} --hash=sha256:{hashlib.sha256(content).hexdigest()} {len(content)}")
 
 
 if __name__ == "__main__":
