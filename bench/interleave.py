@@ -57,7 +57,9 @@ def apart(port: int) -> str:
     """Give whoever listens on `port` one core and this process another, where there are two; what was done, in words."""
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     pids = [
-        at.pid for at in psutil.net_connections("tcp") if at.status == "LISTEN" and at.laddr.port == port and at.pid
+        at.pid
+        for at in psutil.net_connections("tcp")
+        if at.status == "LISTEN" and at.laddr and at.laddr[1] == port and at.pid
     ]
     if len(cores) < 2 or not pids:
         return "client and server share the cores"

@@ -105,7 +105,7 @@ def test_no_path_of_one_machine_and_no_address_in_a_lock_file() -> None:
         assert not homes.search(text), f"{path.relative_to(ROOT)} names a path of this machine"
         if path.parent.name == "locks":
             assert "://" not in text, path.name
-            assert "--hash=sha256:" in text, path.name
+            assert "sha256:" in text, path.name
 
 
 def test_each_document_linked_from_the_readme_exists() -> None:
