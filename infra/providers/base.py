@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from infra.providers.values import UNKNOWN, Path, Properties, show
 
@@ -83,11 +83,15 @@ class Difference:
 
 @dataclass
 class Call:
-    """One request of the engine: whom it is about, whether it was cancelled, and a way to say something meanwhile."""
+    """One request of the engine: whom it is about, whether it was cancelled, and a way to say something meanwhile.
+
+    `random_seed` comes with a check and stays the same for one resource: names made from it are stable.
+    """
 
     urn: str
     preview: bool = False
     timeout_seconds: float = 0.0
+    random_seed: bytes = b""
     cancelled: threading.Event = field(default_factory=threading.Event)
     log: Callable[[Severity, str], None] = lambda severity, message: None
     status: Callable[[str], None] = lambda message: None
@@ -162,12 +166,16 @@ class Provider:
     resources: Mapping[str, Resource]
 
     @classmethod
-    def of(cls, name: str, version: str, resources: Iterable[Resource]) -> Provider:
+    def of(cls, name: str, version: str, resources: Iterable[Resource]) -> Self:
         """A provider of `resources`, each found by its token."""
         return cls(name, version, {resource.token: resource for resource in resources})
 
     def configure(self, config: Properties) -> None:
         """Take the provider's configuration; raises ProviderError when it will not do."""
+
+    def invoke(self, call: Call, function: str, arguments: Properties) -> Properties:
+        """Answer a function of the package, such as a look-up of what exists; raises ProviderError for an unknown one."""
+        raise ProviderError(f"{self.name} has no function {function!r}")
 
     def resource(self, urn_type: str) -> Resource:
         """The handler of a type, or one sentence naming the types there are."""

@@ -103,6 +103,15 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             self.provider.configure(decode(request.args))
         return provider_pb2.ConfigureResponse(acceptSecrets=True, supportsPreview=True)
 
+    def Invoke(self, request: Any, context: grpc.ServicerContext) -> provider_pb2.InvokeResponse:
+        secrets = Secrets()
+        with self._answering(context, secrets):
+            call = Call(urn="", preview=request.preview, cancelled=self.cancelled)
+            answer = self.provider.invoke(call, request.tok, decode(request.args, secrets))
+            # Its field is called `return`, which Python keeps for itself.
+            answered: dict[str, Any] = {"return": encode(answer, secrets)}
+            return provider_pb2.InvokeResponse(**answered)
+
     # -- its resources
 
     def Check(self, request: Any, context: grpc.ServicerContext) -> provider_pb2.CheckResponse:
@@ -187,6 +196,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             urn=request.urn,
             preview=getattr(request, "preview", False),
             timeout_seconds=getattr(request, "timeout", 0.0),
+            random_seed=getattr(request, "randomSeed", b""),
             cancelled=self.cancelled,
             log=lambda severity, message: self._log(severity, message, request.urn, ephemeral=False),
             status=lambda message: self._log("info", message, request.urn, ephemeral=True),

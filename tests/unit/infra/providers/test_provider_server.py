@@ -66,6 +66,15 @@ class Thing(Resource):
         return None if old.id == "gone" else old
 
 
+class Things(Provider):
+    """A package with one function."""
+
+    def invoke(self, call: Call, function: str, arguments: Properties) -> Properties:
+        if function != "isthmus:test:double":
+            return super().invoke(call, function, arguments)
+        return {"doubled": arguments["word"] * 2}
+
+
 @pytest.fixture
 def thing() -> Thing:
     return Thing()
@@ -73,7 +82,7 @@ def thing() -> Thing:
 
 @pytest.fixture
 def servicer(thing: Thing) -> Servicer:
-    return Servicer(Provider.of("isthmus", "1.2.3", [thing]))
+    return Servicer(Things.of("isthmus", "1.2.3", [thing]))
 
 
 @pytest.fixture
@@ -160,6 +169,15 @@ def test_a_difference_that_replaces_says_so_by_property(stub: Any) -> None:
     assert told.detailedDiff['tags["a.b"]'].kind == provider_pb2.PropertyDiff.UPDATE
     request.news.CopyFrom(request.old_inputs)
     assert stub.Diff(request, timeout=10).changes == provider_pb2.DiffResponse.DIFF_NONE
+
+
+def test_a_function_answers_and_keeps_what_is_secret(stub: Any) -> None:
+    arguments = encode({"word": Secret("hunter22")})
+    told = stub.Invoke(provider_pb2.InvokeRequest(tok="isthmus:test:double", args=arguments), timeout=10)
+    doubled = getattr(told, "return").fields["doubled"].struct_value
+    assert doubled.fields[SIGNATURE].string_value == SECRET and doubled.fields["value"].string_value == "hunter22" * 2
+    request = provider_pb2.InvokeRequest(tok="isthmus:test:halve", args=arguments)
+    assert "no function 'isthmus:test:halve'" in refused(lambda: stub.Invoke(request, timeout=10)).details()
 
 
 def test_what_is_gone_is_read_as_nothing(stub: Any) -> None:
