@@ -94,7 +94,7 @@ def s3_server(bucket: str = "conformance") -> Iterator[ObjectServer]:
         folder = Path(name)
         (folder / "s3.json").write_text(json.dumps(_identities(server)))
         flags = ["-dir=.", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-webdav=false", "-admin.ui=false"]
-        flags += ["-s3.port.iceberg=0", "-s3.config=s3.json", "-master.telemetry=false", f"-bucket={bucket}"]
+        flags += ["-s3.port.iceberg=0", "-s3.config=s3.json", "-s3.autoCreateBucket=false", f"-bucket={bucket}"]
         flags += [f"-{flag}={port}" for flag, port in ports.items()]
         with process([_program("seaweedfs"), "mini", *flags], folder=folder, ready_url=url, name="seaweedfs"):
             _await_bucket(server)

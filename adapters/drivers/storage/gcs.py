@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from functools import cached_property
-from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, urlencode
 
@@ -18,7 +17,7 @@ from adapters.drivers.storage import gcs_client, rules
 from adapters.drivers.storage.driver import Versions, raising
 from adapters.drivers.storage.gcs_errors import BY_STATUS, translating
 from adapters.drivers.storage.gcs_objects import CLASSES, Answer, Download, PartReader, Upload, generation, info, listed
-from adapters.drivers.storage.parts import PART_BYTES, in_parts
+from adapters.drivers.storage.parts import PART_BYTES, one_or_parts
 from adapters.errors import AdapterError, NotFound
 from adapters.ports import Body, Capability, Object, ObjectInfo, Page, StorageClass, Version
 
@@ -131,19 +130,18 @@ class GcsStorage:
         storage_class: StorageClass = StorageClass.HOT,
     ) -> Version:
         blob = self._described(key, metadata, storage_class)
-        parts = in_parts(chunks)
-        first, second = next(parts, b""), next(parts, None)
-        if second is None:
+        body = one_or_parts(chunks)
+        if not isinstance(body, Iterator):
             return self.put(
                 key,
-                first,
+                body,
                 if_version=if_version,
                 content_type=content_type,
                 metadata=metadata,
                 storage_class=storage_class,
             )
         blob.chunk_size = PART_BYTES
-        source: Any = PartReader(chain((first, second), parts))
+        source: Any = PartReader(body)
         try:
             with translating(key, swap=if_version is not None):
                 blob.upload_from_file(

@@ -109,11 +109,7 @@ class PartReader:
     def read(self, size: int) -> bytes:
         """The next `size` bytes, fewer at the end."""
         if not self._rest:
-            part = next(self._parts, b"")
-            if len(part) <= size:
-                self._at += len(part)
-                return bytes(part)
-            self._rest = memoryview(part)
+            self._rest = memoryview(next(self._parts, b""))
         piece, self._rest = self._rest[:size], self._rest[size:]
         self._at += len(piece)
         return bytes(piece)
@@ -186,7 +182,10 @@ class Download:
                 )
             except RequestRangeNotSatisfiable:
                 return b""
-        self.version = self.version or Version(str(blob.generation))
+        found = Version(str(blob.generation))
+        if found != (self.version or found):  # a server that takes no notice of the condition
+            raise Conflict("overwritten while it was read", name=key, cure="read it again from the start")
+        self.version = found
         self._size = int(blob.headers["Content-Range"].rpartition("/")[2])
         self._at += len(chunk)
         return chunk

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 from typing import Final
 
 from adapters.errors import Invalid
@@ -41,3 +42,17 @@ def in_parts(chunks: Iterable[Body]) -> Iterator[bytes | bytearray]:
                 part, wanted = bytearray(), part_bytes(number)
     if part:
         yield part
+
+
+def one_or_parts(chunks: Iterable[Body]) -> bytes | bytearray | Iterator[bytes | bytearray]:
+    """The whole body, where one part holds it, and else all parts, none of which is kept once it was taken."""
+    parts = in_parts(chunks)
+    ahead = [*islice(parts, 2)]
+    if len(ahead) < 2:
+        return ahead.pop() if ahead else b""
+    return chain(_emptying(ahead), parts)
+
+
+def _emptying(ahead: list[bytes | bytearray]) -> Iterator[bytes | bytearray]:
+    while ahead:
+        yield ahead.pop(0)

@@ -29,7 +29,7 @@ HIDDEN: Final = frozenset({WRITER, TAGS_KEY})
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _METADATA_KEY = re.compile(r"[a-z0-9][a-z0-9._-]*")
-_METADATA_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?|")
+_METADATA_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
 
 
 def check_key(key: str) -> str:
@@ -88,7 +88,7 @@ def check_metadata(key: str, metadata: Mapping[str, str] | None) -> dict[str, st
             raise Invalid(f"metadata key {name!r} is kept for tags", name=key, cure="call set_tags")
         if not isinstance(value, str) or not _METADATA_VALUE.fullmatch(value):
             raise Invalid(
-                f"metadata value of {name!r} is not printable ASCII text without spaces around it",
+                f"metadata value of {name!r} is empty, or not printable ASCII text without spaces around it",
                 name=key,
                 cure="percent-encode it, or keep it in the body",
             )

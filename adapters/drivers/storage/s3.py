@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from adapters.drivers.storage import rules, s3_client
 from adapters.drivers.storage.driver import Versions, raising
-from adapters.drivers.storage.parts import in_parts
+from adapters.drivers.storage.parts import one_or_parts
 from adapters.drivers.storage.s3_client import Clients
 from adapters.drivers.storage.s3_errors import BY_STATUS, status_of, translating
 from adapters.errors import AdapterError
@@ -124,18 +124,17 @@ class S3Storage:
     ) -> Version:
         rules.check_key(key)
         about = _about(key, content_type, metadata, storage_class)
-        parts = in_parts(chunks)
-        first, second = next(parts, b""), next(parts, None)
-        if second is None:
+        body = one_or_parts(chunks)
+        if not isinstance(body, Iterator):
             return self.put(
                 key,
-                first,
+                body,
                 if_version=if_version,
                 content_type=content_type,
                 metadata=metadata,
                 storage_class=storage_class,
             )
-        return self._upload(key, chain((first, second), parts), about, if_version)
+        return self._upload(key, body, about, if_version)
 
     def _upload(
         self, key: str, parts: Iterable[bytes | bytearray], about: dict[str, Any], if_version: Version | None
@@ -150,6 +149,7 @@ class S3Storage:
                 with translating(key):
                     tag = client.upload_part(**upload, PartNumber=number, Body=part)["ETag"]
                 done.append({"PartNumber": number, "ETag": tag})
+                del part  # before the next is put together
             with translating(key, swap=if_version is not None):
                 answer = self._client.complete_multipart_upload(
                     **upload, MultipartUpload={"Parts": done}, **_condition(if_version)
