@@ -75,6 +75,14 @@ def test_a_server_that_went_away_is_transient_and_used_again_when_it_is_back(
     assert _notes(postgresql) == [1]
 
 
+def test_a_connection_that_the_server_closed_meanwhile_is_replaced_unnoticed(
+    server: PostgresServer, postgresql: SqlDatabase
+) -> None:
+    server.stop()
+    server.start()
+    assert _notes(postgresql) == []
+
+
 def test_a_transaction_that_loses_its_server_is_transient_and_commits_nothing(
     server: PostgresServer, postgresql: SqlDatabase
 ) -> None:

@@ -6,16 +6,19 @@ import signal
 import time
 import traceback
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from redis import Redis, exceptions
 
 from adapters.conformance.key_value import TOKEN_BUCKET
 from adapters.drivers.key_value import redis as driver
 from adapters.drivers.key_value.redis import RedisKeyValue
 from adapters.errors import DeadlineExceeded, Denied, Invalid, Transient
 from adapters.settings import KeyValueSettings, Secret
+from tests.deadline import until
 from tests.redis_server import RedisServer, redis_cluster, redis_server
 from tests.servers import free_ports
 from tests.tls_front import tls_front
@@ -217,7 +220,7 @@ def test_a_slot_that_moved_is_followed(nodes: list[RedisServer]) -> None:
         clients = [node.client(decode_responses=True) for node in nodes]
         slot = clients[0].execute_command("CLUSTER KEYSLOT", "{moved}")
         ids = [client.execute_command("CLUSTER MYID") for client in clients]
-        [owner] = [index for index, client in enumerate(clients) if _owns(client, "{moved}")]
+        [owner] = [index for index, node in enumerate(nodes) if _owns(node, "{moved}")]
         target = ids[(owner + 1) % len(ids)]
         for client in (clients[ids.index(target)], *clients):
             client.execute_command("CLUSTER SETSLOT", slot, "NODE", target)
@@ -228,15 +231,13 @@ def test_a_slot_that_moved_is_followed(nodes: list[RedisServer]) -> None:
             client.close()
 
 
-def _owns(client: object, key: str) -> bool:
-    from redis import exceptions
-
-    try:
-        client.get(key)  # type: ignore[attr-defined]
-    except exceptions.ResponseError as error:
-        assert "MOVED" in str(error) or str(error)
-        return False
-    return True
+def _owns(node: RedisServer, key: str) -> bool:
+    with node.client() as client:
+        try:
+            client.get(key)
+        except exceptions.MovedError:
+            return False
+        return True
 
 
 def test_a_node_that_died_is_transient_for_its_keys_and_in_bounded_time() -> None:
@@ -254,6 +255,31 @@ def test_a_node_that_died_is_transient_for_its_keys_and_in_bounded_time() -> Non
                 outcomes.add("transient")
         assert outcomes == {b"x", "transient"}
         assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("kind", ["shared", "nodes"])
+def test_a_write_whose_connection_is_lost_is_not_sent_again(kind: str, request: pytest.FixtureRequest) -> None:
+    servers = request.getfixturevalue(kind)
+    servers = servers if isinstance(servers, list) else [servers]
+    [owner] = [server for server in servers if _owns(server, "counter")]
+    clustered = len(servers) > 1
+    with opened(owner, cluster=clustered) as store, owner.client() as client, ThreadPoolExecutor(1) as pool:
+        store.set("counter", b"0")
+        client.execute_command("CLIENT PAUSE 10000 WRITE")
+        try:
+            lost = pool.submit(store.increment, "counter")
+            [waiting] = until(lambda: _waiting(client, "incrby"), what="the write to reach the server")
+            client.client_kill_filter(_id=waiting)
+            with pytest.raises(Transient):
+                lost.result(10)
+        finally:
+            client.execute_command("CLIENT UNPAUSE")
+        assert store.get("counter") == b"0"
+
+
+def _waiting(client: Redis, command: str) -> list[str]:
+    """The ids of the connections whose command the paused server holds back."""
+    return [entry["id"] for entry in client.client_list() if entry["cmd"] == command]
 
 
 def test_a_single_server_taken_for_a_cluster_is_refused_with_the_cure(shared: RedisServer) -> None:

@@ -201,7 +201,8 @@ class Supervisor:
 
     def _clean_up(self, child: subprocess.Popen[bytes]) -> None:
         """What the task left running goes with it, as it would with a container; then the rest of its output."""
-        kill_all(lambda: session_members(os.getsid(0)))
+        if os.getsid(0) == os.getpid():  # or it would be the session of whoever started us
+            kill_all(lambda: session_members(os.getpid()))
         assert child.stdout is not None
         # Bounded: a process that left the session may hold the pipe open and go on talking.
         for _ in range(PIPE_READS):
