@@ -146,7 +146,8 @@ class KubernetesApi:
 
     def answer(self, path: str, authorization: str) -> tuple[int, bytes]:
         """The status and document for a GET of `path`."""
-        if self.token and authorization != f"Bearer {self.token}":
+        scheme, _, token = authorization.partition(" ")
+        if self.token and (scheme.lower(), token) != ("bearer", self.token):
             return _status(401, "Unauthorized", "Unauthorized")
         if self.failing:
             return _status(self.failing, "TestFailure", "told to fail")

@@ -6,6 +6,7 @@ AWS is moto; Google's and Kubernetes' are servers of ours with the real protocol
 from __future__ import annotations
 
 import json
+import logging
 import os
 import traceback
 from collections.abc import Iterator
@@ -30,6 +31,7 @@ from tests.secret_servers import (
     moto_secrets,
 )
 from tests.servers import free_ports
+from tests.tls_front import tls_front
 
 PREFIX = "env-test-"
 
@@ -253,6 +255,17 @@ class TestGcp(SecretsSuite):
             secrets.get("binary")
         _assert_hidden(refusal.value)
 
+    def test_a_value_is_not_logged_by_googles_client_either(
+        self, secrets: Secrets, plant: Plant, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """It logs answers only where its own logger is set to DEBUG, whatever the root's level is."""
+        logger = logging.getLogger(gcp.transport.__name__)
+        plant("quiet", CANARY)
+        with caplog.at_level(logging.DEBUG, logger.name):
+            assert secrets.get("quiet") == CANARY
+            logger.debug("this logger is heard")
+        assert caplog.messages == ["this logger is heard"]
+
     def test_settings_without_a_project_are_refused_with_the_cure(self) -> None:
         with pytest.raises(Invalid, match="ISTHMUS_SECRETS_PROJECT"):
             gcp.open(SecretsSettings())
@@ -318,6 +331,23 @@ class TestKubernetesApi(SecretsSuite):
             else:
                 with pytest.raises(Denied, match="401"):
                     secrets.get("guarded")
+            secrets.close()
+
+    def test_a_pod_asks_as_its_service_account_over_tls(
+        self, cluster: KubernetesApi, plant: Plant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from kubernetes.config import incluster_config
+
+        cluster.token = TOKEN
+        plant("guarded", CANARY)
+        _private(tmp_path / "token", TOKEN)
+        with tls_front(int(cluster.url.rpartition(":")[2]), tmp_path) as front:
+            monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(tmp_path / "token"))
+            monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(front.ca_file))
+            monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+            monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(front.port))
+            secrets = kubernetes.open(SecretsSettings(namespace="test", prefix=PREFIX))
+            assert secrets.get("guarded") == CANARY
             secrets.close()
 
     def test_an_api_that_is_away_is_transient(self) -> None:
