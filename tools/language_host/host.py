@@ -89,7 +89,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
             "PULUMI_CONFIG_SECRET_KEYS": json.dumps(list(request.configSecretKeys)),
         }
         # The program inherits this process's output, which the engine shows line by line.
-        child = self._start(command, context, env=environment, cwd=request.pwd or None)
+        child = self._start(command, context, environment, request.pwd or None)
         code = child.wait()
         self._forget(child)
         if code == 0:
@@ -102,8 +102,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
     def RunPlugin(self, request: Any, context: grpc.ServicerContext) -> Iterator[language_pb2.RunPluginResponse]:
         environment = dict(pair.split("=", 1) for pair in request.env if "=" in pair)
         command = [interpreter(request.info, context), "-u", request.info.program_directory, *request.args]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        child = self._start(command, context, env=environment, cwd=request.pwd or None, **pipes)
+        child = self._start(command, context, environment, request.pwd or None, subprocess.PIPE)
         pieces: Queue[tuple[str, bytes]] = Queue()
         for name, stream in (("stdout", child.stdout), ("stderr", child.stderr)):
             threading.Thread(target=_pump, args=(name, stream, pieces), daemon=True).start()
@@ -137,16 +136,23 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
             except subprocess.TimeoutExpired:
                 child.kill()
 
-    def _start(self, command: list[str], context: grpc.ServicerContext, **options: Any) -> subprocess.Popen[bytes]:
+    def _start(
+        self,
+        command: list[str],
+        context: grpc.ServicerContext,
+        env: dict[str, str],
+        cwd: str | None,
+        output: int | None = None,
+    ) -> subprocess.Popen[bytes]:
         try:
-            child = subprocess.Popen(command, stdin=subprocess.DEVNULL, **options)
+            child = subprocess.Popen(command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
         except OSError as error:
             context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"{command[0]} cannot be started: {error.strerror}")
             raise
         with self._lock:
             self._children.add(child)
         # The engine drops the call when the update is cancelled.
-        context.add_callback(lambda: child.poll() is None and child.terminate())
+        context.add_callback(child.terminate)
         return child
 
     def _forget(self, child: subprocess.Popen[bytes]) -> None:

@@ -25,6 +25,7 @@ _POLL_SECONDS = 0.03
 # Without a probe, a program that cannot even start is noticed by its early end.
 _SETTLE_SECONDS = 0.3
 _HURRIED_GRACE_SECONDS = 1.0
+_SHOWN_CHARACTERS = 80
 # A process gets these of the environment and no more: the engine's holds passphrases and the person's cloud keys.
 _INHERITED = ("HOME", "LANG", "LOGNAME", "PATH", "TMPDIR", "TZ", "USER", "SSL_CERT_FILE", "SSL_CERT_DIR")
 _INHERITED_PREFIXES = ("LC_",)
@@ -82,7 +83,7 @@ def _adopt(start: _Start) -> bool:
     It runs after an update that does not concern it, and after a run that was killed before it told the engine.
     """
     record, spec = start.record, start.spec
-    fits = record.phase in ("started", "ready") and record.alive and record.digest == digest(spec, start.program)
+    fits = record.phase in ("started", "ready") and record.alive and record.digest == digest(spec)
     if not fits:
         records.end(record, start.call.cancelled)
         return False
@@ -144,7 +145,7 @@ def _start(place: Place, spec: ProcessInputs, program: tools.Program, call: Call
         name=call.name,
         program=spec.program,
         token=secrets.token_hex(16),
-        digest=digest(spec, program),
+        digest=digest(spec),
         ports=chosen,
         stop=spec.stop,
         keep_data=spec.keep_data,
@@ -169,12 +170,13 @@ def _set_up(start: _Start, scope: Scope, environment: dict[str, str]) -> None:
     """Run the set-up commands, unless they have succeeded on this data before."""
     if start.place.setup_done.exists():
         return
-    for command in start.spec.setup:
-        start.call.status(f"setting up: {command[0] if command else start.spec.program}")
+    for number, command in enumerate(start.spec.setup, 1):
+        told = f"its set-up command {number} ({' '.join(command)[:_SHOWN_CHARACTERS]})"
+        start.call.status(f"waiting for {told}")
         child = _spawn(start, "setup", "setup", [render(arg, scope) for arg in command], environment)
-        _wait(start, lambda child=child: child.poll() is not None, "its set-up did not end")
+        _wait(start, lambda child=child: child.poll() is not None, f"{told} did not end")
         if child.returncode != 0:
-            raise _died(start, f"set-up {' '.join(command)!r} ended with {_how(child.returncode)}")
+            raise _died(start, f"{told} ended with {_how(child.returncode)}")
     if start.spec.setup:
         write_private(start.place.setup_done, "")
 
@@ -262,8 +264,7 @@ def _environment(spec: ProcessInputs, program: tools.Program, scope: Scope, toke
     return {**inherited, **program.env, **own, identity.TOKEN: token}
 
 
-def digest(spec: ProcessInputs, program: tools.Program) -> str:
+def digest(spec: ProcessInputs) -> str:
     """Names what a running process was started with; equal digests mean that it need not be restarted."""
     felt = {name: value for name, value in msgspec.to_builtins(spec).items() if name in RESTARTING}
-    told = [spec.program, list(program.argv), program.version, dict(program.env), felt]
-    return hashlib.sha256(msgspec.json.encode(told, order="sorted")).hexdigest()
+    return hashlib.sha256(msgspec.json.encode([spec.program, felt], order="sorted")).hexdigest()

@@ -142,6 +142,9 @@ def write_private(path: Path, text: str) -> None:
     handle = os.open(partial, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600)
     with os.fdopen(handle, "w") as stream:
         stream.write(text)
+        stream.flush()
+        # Renamed before it is on the disk, it would be an empty file after a power cut.
+        os.fsync(handle)
     partial.replace(path)
 
 

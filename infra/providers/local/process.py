@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from infra.providers.base import Call, Change, Checked, Difference, Resource, State, compare
+from pathlib import Path
+
+import tools
+from infra.providers.base import Call, Change, Checked, Difference, ProviderError, Resource, State, compare
 from infra.providers.inputs import parse
 from infra.providers.local import launch, places, records, spec
 from infra.providers.local.places import Place
@@ -56,17 +59,33 @@ class Process(Resource):
         return State(identifier, inputs, _bring_up(call, identifier, inputs, {}))
 
     def read(self, call: Call, old: State) -> State | None:
-        record = records.load(Place.of(old.id))
-        running = record is not None and record.alive
-        if not old.outputs:
+        if not old.inputs:
             return None
-        return State(old.id, old.inputs, {**old.outputs, "running": running})
+        place, wanted = _place(old), parse(ProcessInputs, old.inputs)
+        record = records.load(place)
+        # One that was started with other inputs, by an update whose answer was lost, is not the one in the state.
+        if record is not None and record.alive and record.digest == launch.digest(wanted):
+            return State(old.id, old.inputs, _outputs(place, wanted, record))
+        return State(old.id, old.inputs, {**old.outputs, "running": False})
 
     def update(self, call: Call, old: State, news: Properties) -> Properties:
+        _place(old)
         return _bring_up(call, old.id, news, old.outputs.get("ports", {}))
 
     def delete(self, call: Call, old: State) -> None:
-        launch.take_down(Place.of(old.id), call, bool(old.inputs.get("keep_data", True)))
+        launch.take_down(_place(old), call, bool(old.inputs.get("keep_data", True)))
+
+
+def _place(old: State) -> Place:
+    """Where it was started; raises ProviderError while it belongs to another ISTHMUS_HOME than this one."""
+    place = Place.of(old.id)
+    before = Path(old.outputs.get("dir", place.dir))
+    if before != place.dir and before.exists():
+        home = before.parents[3]
+        raise ProviderError(
+            f"{old.id} was started with ISTHMUS_HOME={home}, and this is {tools.home()}: set it to that"
+        )
+    return place
 
 
 def _identifier(call: Call) -> str:

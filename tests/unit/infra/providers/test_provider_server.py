@@ -9,6 +9,7 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf import empty_pb2
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc, status_pb2
 
 from infra.providers.base import (
@@ -101,7 +102,7 @@ def create(stub: Any, preview: bool = False, **inputs: Any) -> Any:
     return stub.Create(request, timeout=10)
 
 
-def refused(call: Any) -> grpc.RpcError:
+def refused(call: Any) -> Any:
     with pytest.raises(grpc.RpcError) as told:
         call()
     return told.value
@@ -145,7 +146,7 @@ def test_cancel_reaches_a_create_under_way(stub: Any, thing: Thing, servicer: Se
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(lambda: refused(lambda: create(stub, act="wait")))
         assert thing.waiting.wait(10)
-        stub.Cancel(provider_pb2.google_dot_protobuf_dot_empty__pb2.Empty(), timeout=10)
+        stub.Cancel(empty_pb2.Empty(), timeout=10)
         assert waiting.result(10).code() == grpc.StatusCode.CANCELLED
     assert servicer.wind_down(5)
 
