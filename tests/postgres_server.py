@@ -145,9 +145,14 @@ def _reachable(programs: Path, folder: Path) -> Path:
     """The programs where an unprivileged user may run them: where they are, or copied."""
     if all(place.stat().st_mode & 0o001 for place in (programs, *programs.parents)):
         return programs
-    copy = folder / "install"
-    shutil.copytree(programs.parent, copy, symlinks=True)
-    return copy / programs.name
+    package = programs.parents[1]
+    copy = folder / "install" / package.name
+    shutil.copytree(programs.parent, copy / programs.parent.name, symlinks=True)
+    # A wheel's shared libraries lie beside its package, and the programs look for them from where they are themselves.
+    libraries = package.with_name(f"{package.name}.libs")
+    if libraries.is_dir():
+        shutil.copytree(libraries, copy.with_name(libraries.name))
+    return copy / programs.parent.name / programs.name
 
 
 def _answers(port: int) -> bool:

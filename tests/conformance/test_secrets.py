@@ -234,7 +234,10 @@ class TestGcp(SecretsSuite):
             secrets.get("any")
         assert refusal.value.name == "any"
 
-    def test_an_overload_is_asked_again_only_for_a_bounded_time(self, secrets: Secrets, google: GoogleSecrets) -> None:
+    def test_an_overload_is_asked_again_only_for_a_bounded_time(
+        self, secrets: Secrets, google: GoogleSecrets, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(gcp, "RETRY", gcp.RETRY.with_timeout(0.5))
         google.failing = grpc.StatusCode.RESOURCE_EXHAUSTED
         with pytest.raises(Transient):
             secrets.get("any")
