@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from redis import Redis, exceptions
 
-from adapters.conformance.key_value import TOKEN_BUCKET
+from adapters.conformance.key_value_scripts import TOKEN_BUCKET
 from adapters.drivers.key_value import redis as driver
 from adapters.drivers.key_value.redis import RedisKeyValue
 from adapters.errors import DeadlineExceeded, Denied, Invalid, Transient
