@@ -22,6 +22,7 @@ from infra.providers.local.places import Place
 from infra.providers.local.spec import ProcessInputs
 from infra.providers.local.stores import open_store
 from infra.providers.local.topic import Topic
+from tests.deadline import until
 
 IDENTITIES = {
     "identities": [
@@ -260,6 +261,16 @@ def test_a_topics_settings_changed_behind_our_back_are_seen_and_put_right(bootst
     assert Topic().read(call("Topic"), state) == state
     Topic().update(call("Topic"), state, {**state.inputs, "config": {}})
     assert Broker(bootstrap).config("set")["retention.ms"] != "60000"
+
+
+def test_a_topic_remade_smaller_behind_our_back_is_seen_and_grown_again(bootstrap: str) -> None:
+    state = made(Topic(), "Topic", {"bootstrap": bootstrap, "name": "shrunk", "partitions": 3})
+    Broker(bootstrap).remove("shrunk")
+    until(lambda: Broker(bootstrap).partitions("shrunk") is None, seconds=10, what="its end")
+    Broker(bootstrap).create("shrunk", 1, 1, {})
+    seen = until(lambda: Topic().read(call("Topic"), state), seconds=10, what="the new topic")
+    assert seen is not None and Topic().diff(call("Topic"), seen, seen.inputs).touches("partitions")
+    assert Topic().update(call("Topic"), seen, seen.inputs)["partitions"] == 3 == Broker(bootstrap).partitions("shrunk")
 
 
 def test_a_topic_that_holds_records_stays_unless_it_is_forced(bootstrap: str) -> None:
