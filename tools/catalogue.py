@@ -53,7 +53,7 @@ NEEDED_MB = {
     "dev": 400,
     "servers": 400,
     "kafka": 150,
-    "engine": 2500,
+    "engine": 3300,
     "go": 300,
 }
 
