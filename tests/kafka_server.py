@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import base64
+import ctypes
 import functools
 import os
 import shutil
@@ -27,6 +28,7 @@ GUEST = ("guest", "the-guest's-secret")
 AUDIENCE = "kafka"
 HIGHEST_PORT = 32768  # below the ephemeral range
 START_SECONDS = 90.0
+_libc = ctypes.CDLL(None)
 OAUTH = "org.apache.kafka.common.security.oauthbearer"
 
 
@@ -228,7 +230,14 @@ def _java(server: KafkaServer, main: str, *args: str, log: object) -> subprocess
         stderr=subprocess.STDOUT,
         env={**os.environ, **program.env},
         cwd=server.folder,
+        preexec_fn=_end_with_parent,
     )
+
+
+def _end_with_parent() -> None:
+    """Where the system can do it, have a broker end with the tests, however they end."""
+    if hasattr(_libc, "prctl"):
+        _libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def _free_ports(names: Sequence[str]) -> dict[str, int]:

@@ -121,15 +121,12 @@ def google_tokens(credentials: Credentials | None = None) -> TokenSource:
         from google.auth.transport.requests import Request
     except ImportError as error:
         raise missing("google-auth", extra="gcp") from error
-    if credentials is None:
-        credentials, _ = google.auth.default(scopes=[_GOOGLE_SCOPE])
-    known = credentials
+    known: Any = credentials or google.auth.default(scopes=[_GOOGLE_SCOPE])[0]
 
     def token() -> Token:
         # Always a new one: librdkafka asks only when most of the last one's life is over, and google-auth would give
         # the same one again until it is nearly dead.
         known.refresh(Request())
-        assert known.expiry is not None
         expires = known.expiry.replace(tzinfo=UTC).timestamp()  # google-auth's times are UTC without saying so
         header = {"typ": "JWT", "alg": "GOOG_OAUTH2_TOKEN"}
         claims = {

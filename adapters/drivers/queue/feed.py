@@ -75,8 +75,8 @@ class Listener(Protocol):
         """These are ours from now on."""
         ...
 
-    def revoke(self, partitions: Iterable[Partition]) -> None:
-        """These go to another member once this returns: the last moment to commit."""
+    def revoke(self, partitions: Iterable[Partition]) -> Commits:
+        """These go to another member; what the feed is to commit of them before they do."""
         ...
 
     def lose(self, partitions: Iterable[Partition]) -> None:

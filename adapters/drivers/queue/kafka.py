@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from adapters import missing
@@ -15,9 +16,7 @@ from adapters.ports import Position, Record
 from adapters.settings import QueueSettings
 
 try:
-    from confluent_kafka.admin import OffsetSpec
-
-    from adapters.drivers.queue.kafka_admin import KafkaAdmin
+    from adapters.drivers.queue.kafka_admin import ANSWER_SECONDS, KafkaAdmin
     from adapters.drivers.queue.kafka_errors import Trouble
     from adapters.drivers.queue.kafka_feed import KafkaFeed
     from adapters.drivers.queue.kafka_publisher import KafkaPublisher
@@ -27,6 +26,7 @@ except ImportError as error:
 log = logging.getLogger(__name__)
 
 CLOSE_SECONDS = 10.0
+_EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 def open(section: QueueSettings) -> KafkaQueue:
@@ -62,11 +62,12 @@ class KafkaQueue:
     def publish(self, topic: str, records: Sequence[Record], *, timeout_seconds: float = 30.0) -> list[Position]:
         for index, record in enumerate(records):
             headers.check_record(record, index)
-        self._require(topic)
+        deadline = time.monotonic() + timeout_seconds
+        self._require(topic, timeout_seconds=min(timeout_seconds, ANSWER_SECONDS))
         if not records:
             return []
         try:
-            return self._publisher.publish(topic, records, timeout_seconds)
+            return self._publisher.publish(topic, records, max(0.0, deadline - time.monotonic()))
         except NotFound:
             self._known.discard(topic)
             raise
@@ -113,24 +114,20 @@ class KafkaQueue:
         self._admin.delete(topic)
 
     def lag(self, topic: str, *, group: str) -> int:
-        ends = self._admin.offsets(headers.check_topic(topic), OffsetSpec.latest())
-        begins = self._admin.offsets(topic, OffsetSpec.earliest())
+        ends, begins = self._admin.ends(headers.check_topic(topic)), self._admin.begins(topic)
         committed = self._admin.committed(topic, group)
         return sum(max(0, end - max(committed.get(number, 0), begins[number])) for number, end in ends.items())
 
     def ends(self, topic: str) -> list[Position]:
-        offsets = self._admin.offsets(headers.check_topic(topic), OffsetSpec.latest())
-        return [Position(topic, number, offset) for number, offset in sorted(offsets.items())]
+        ends = self._admin.ends(headers.check_topic(topic))
+        return [Position(topic, number, offset) for number, offset in ends.items()]
 
     def at(self, topic: str, when: datetime) -> list[Position]:
         headers.check_moment(when)
-        # Kafka keeps milliseconds: round up, so that nothing from before `when` is included.
-        moment = -int(-when.timestamp() * 1000 // 1)
-        found = self._admin.offsets(headers.check_topic(topic), OffsetSpec.for_timestamp(moment))
-        ends = {each.partition: each.offset for each in self.ends(topic)}
-        return [
-            Position(topic, number, offset if offset >= 0 else ends[number]) for number, offset in sorted(found.items())
-        ]
+        # Kafka keeps milliseconds: rounded up, and in integers, so that nothing from before `when` is included.
+        found = self._admin.first_at(headers.check_topic(topic), -((_EPOCH - when) // timedelta(milliseconds=1)))
+        ends = self._admin.ends(topic)
+        return [Position(topic, each, offset if offset >= 0 else ends[each]) for each, offset in found.items()]
 
     def close(self) -> None:
         self._admin.close()
@@ -142,6 +139,7 @@ class KafkaQueue:
             **auth.client_config(self._section, tokens=self._tokens),
             "client.id": "isthmus",
             "logger": log,
+            "log_level": 2,  # what goes wrong comes as an error or through `error_cb`; a broker away would fill the log
             "socket.timeout.ms": 10_000,
             "socket.connection.setup.timeout.ms": 10_000,
             "reconnect.backoff.ms": 50,
@@ -149,10 +147,10 @@ class KafkaQueue:
             "allow.auto.create.topics": False,
         }
 
-    def _require(self, topic: str) -> None:
+    def _require(self, topic: str, *, timeout_seconds: float = ANSWER_SECONDS) -> None:
         """Raises NotFound for a topic that is not there. To a broker that makes topics when asked, publishing would."""
         if topic not in self._known:
-            self._admin.partitions(headers.check_topic(topic))
+            self._admin.partitions(headers.check_topic(topic), timeout_seconds=timeout_seconds)
             self._known.add(topic)
 
     def _pin(self, topics: Sequence[str], group: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec  # pyright: ignore[reportPrivateImportUsage]
 
 from adapters.drivers.queue.kafka_errors import Trouble, classify
 from adapters.errors import Conflict, NotFound
@@ -35,13 +35,13 @@ class KafkaAdmin:
     def _client(self) -> AdminClient:
         with self._lock:
             if self._opened is None:
-                self._opened = AdminClient({**self._config(), "error_cb": self._trouble.heard})
+                config: dict[str, Any] = {**self._config(), "error_cb": self._trouble.heard}
+                self._opened = AdminClient(config)
             return self._opened
 
-    def partitions(self, topic: str) -> int:
-        """How many the topic has, all of them led. Raises NotFound; never makes the topic, as a metadata request may."""
-        description = self._describe(topic)
-        return len(description.partitions)
+    def partitions(self, topic: str, *, timeout_seconds: float = ANSWER_SECONDS) -> int:
+        """How many the topic has. Raises NotFound; never makes the topic, as asking for its metadata may."""
+        return len(self._describe(topic, timeout_seconds).partitions)
 
     def exists(self, topic: str) -> bool:
         """Whether there is such a topic."""
@@ -59,7 +59,7 @@ class KafkaAdmin:
             if (there := self.partitions(topic)) != partitions:
                 raise Conflict(f"there with {there} partitions, not {partitions}", name=topic) from None
         self._settled(topic, lambda: self._led(topic, partitions))
-        self.offsets(topic, OffsetSpec.latest())  # the leaders themselves know by now that they are
+        self.ends(topic)  # the leaders themselves know by now that they are
 
     def delete(self, topic: str) -> None:
         """Remove it and wait until it is gone."""
@@ -69,11 +69,25 @@ class KafkaAdmin:
             return
         self._settled(topic, lambda: not self.exists(topic))
 
-    def offsets(self, topic: str, spec: OffsetSpec) -> dict[int, int]:
-        """Per partition the offset that the spec picks; -1 where there is none."""
-        wanted = {TopicPartition(topic, number): spec for number in range(self.partitions(topic))}
+    def ends(self, topic: str) -> dict[int, int]:
+        """Per partition the offset after the newest record."""
+        return self._offsets(topic, OffsetSpec.latest())
+
+    def begins(self, topic: str) -> dict[int, int]:
+        """Per partition the offset of the oldest record still kept."""
+        return self._offsets(topic, OffsetSpec.earliest())
+
+    def first_at(self, topic: str, timestamp_ms: int) -> dict[int, int]:
+        """Per partition the first offset of this time (milliseconds since the epoch) or later; -1 where there is none."""
+        return self._offsets(topic, OffsetSpec.for_timestamp(timestamp_ms))
+
+    def _offsets(self, topic: str, spec: OffsetSpec | None) -> dict[int, int]:
+        wanted: Any = {TopicPartition(topic, number): spec for number in range(self.partitions(topic))}
         answers = self._ask("list offsets", topic, lambda client: client.list_offsets(wanted))
-        return {each.partition: answer.offset for each, answer in answers.items()}
+        return {
+            each.partition: answer.offset
+            for each, answer in sorted(answers.items(), key=lambda item: item[0].partition)
+        }
 
     def committed(self, topic: str, group: str) -> dict[int, int]:
         """Per partition the group's committed offset; partitions it never committed are left out."""
@@ -100,11 +114,11 @@ class KafkaAdmin:
         with self._lock:
             self._opened = None
 
-    def _describe(self, topic: str) -> Any:
-        answers = self._ask(
-            "describe the topic", topic, lambda client: client.describe_topics(TopicCollection([topic]))
-        )
-        return answers[topic]
+    def _describe(self, topic: str, timeout_seconds: float = ANSWER_SECONDS) -> Any:
+        def question(client: AdminClient) -> Mapping[str, concurrent.futures.Future[Any]]:
+            return client.describe_topics(TopicCollection([topic]))
+
+        return self._ask("describe the topic", topic, question, timeout_seconds)[topic]
 
     def _led(self, topic: str, partitions: int) -> bool:
         try:
@@ -114,42 +128,49 @@ class KafkaAdmin:
         return len(described) == partitions and all(each.leader is not None for each in described)
 
     def _settled(self, topic: str, settled: Callable[[], bool]) -> None:
-        started = time.monotonic()
+        deadline = time.monotonic() + SETTLE_SECONDS
         while not settled():
-            if time.monotonic() - started > SETTLE_SECONDS:
-                raise self._trouble.late(f"settling the topic {topic}", SETTLE_SECONDS, started)
+            if time.monotonic() > deadline:
+                raise self._trouble.away(f"the topic {topic} did not settle within {SETTLE_SECONDS:g} s")
             time.sleep(0.02)
 
     def _ask(
-        self, doing: str, name: str, question: Callable[[AdminClient], Mapping[K, concurrent.futures.Future[V]]]
+        self,
+        doing: str,
+        name: str,
+        question: Callable[[AdminClient], Mapping[K, concurrent.futures.Future[V]]],
+        timeout_seconds: float = ANSWER_SECONDS,
     ) -> dict[K, V]:
         """The answers to one request, asked again while leaders are being elected. A refused login ends it at once."""
         client = self._client
         self._trouble.forget()
-        started = time.monotonic()
+        deadline = time.monotonic() + timeout_seconds
         while True:
             try:
-                return self._answers(client, question(client), doing, started)
+                return self._answers(client, question(client), deadline)
             except KafkaException as error:
                 code = error.args[0].code()
-                if code in (KafkaError._TIMED_OUT, KafkaError.REQUEST_TIMED_OUT):
-                    client.poll(0)
-                    raise self._trouble.late(doing, ANSWER_SECONDS, started) from error
-                if code not in _ELECTING or time.monotonic() - started > ANSWER_SECONDS:
+                if code not in _TIMED_OUT and (code not in _ELECTING or time.monotonic() > deadline):
                     raise classify(error, name) from error
+                cause = error
+            except TimeoutError as error:
+                cause = error
+            if time.monotonic() > deadline:
+                raise self._trouble.away(f"no answer to: {doing} ({timeout_seconds:g} s)") from cause
             time.sleep(0.02)
 
     def _answers(
-        self, client: AdminClient, futures: Mapping[K, concurrent.futures.Future[V]], doing: str, started: float
+        self, client: AdminClient, futures: Mapping[K, concurrent.futures.Future[V]], deadline: float
     ) -> dict[K, V]:
         while concurrent.futures.wait(futures.values(), timeout=0.05).not_done:
             client.poll(0)
             self._trouble.check()
-            if time.monotonic() - started > ANSWER_SECONDS:
-                raise self._trouble.late(doing, ANSWER_SECONDS, started)
+            if time.monotonic() > deadline:
+                raise TimeoutError
         return {key: future.result() for key, future in futures.items()}
 
 
+_TIMED_OUT = (KafkaError._TIMED_OUT, KafkaError.REQUEST_TIMED_OUT)
 _ELECTING = (
     KafkaError.NOT_LEADER_FOR_PARTITION,
     KafkaError.LEADER_NOT_AVAILABLE,

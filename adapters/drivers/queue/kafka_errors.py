@@ -114,9 +114,15 @@ class Trouble:
         if self._refused is not None:
             raise classify(self._refused, self._brokers)
 
-    def late(self, doing: str, timeout_seconds: float, since: float) -> AdapterError:
-        """The error for a time that ran out: Transient where the broker is known to be away, else DeadlineExceeded."""
-        text = f"{doing} within {timeout_seconds:g} s"
+    def away(self, what: str) -> Transient:
+        """The error for a question without an answer. Asking it again does no harm."""
+        return Transient(what + self._reason(), name=self._brokers)
+
+    def late(self, what: str, since: float) -> AdapterError:
+        """The error for records without an answer: Transient where the broker was heard to be away, or else unknown."""
         if self._last is not None and self._last[0] >= since:
-            return Transient(f"no answer to {text}: {self._last[1].str()}", name=self._brokers)
-        return DeadlineExceeded(f"no answer to {text}", name=self._brokers)
+            return Transient(what + self._reason(), name=self._brokers)
+        return DeadlineExceeded(what, name=self._brokers)
+
+    def _reason(self) -> str:
+        return f": {self._last[1].str()}" if self._last is not None else ""

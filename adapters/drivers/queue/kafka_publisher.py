@@ -49,23 +49,21 @@ class KafkaPublisher:
         try:
             client = self._client
             for index, record in enumerate(records):
-                self._produce(client, batch, index, record, deadline, timeout_seconds)
-            started = deadline - timeout_seconds
+                self._produce(client, batch, index, record, deadline)
             while batch.open:
                 client.poll(_SLICE_SECONDS if self._active == 1 else _SHARED_SLICE_SECONDS)
                 self._trouble.check()
                 if batch.open and time.monotonic() > deadline:
-                    raise self._trouble.late(
-                        f"{batch.open} of {len(records)} records of {topic}", timeout_seconds, started
-                    )
+                    what = f"{batch.open} of {len(records)} records of {topic} were not acknowledged in time"
+                    raise self._trouble.late(what, deadline - timeout_seconds)
         finally:
             self._active -= 1
         return batch.positions()
 
-    def _produce(
-        self, client: Producer, batch: _Batch, index: int, record: Record, deadline: float, timeout_seconds: float
-    ) -> None:
-        fields = [(name, headers.encode_header(value)) for name, value in record.headers.items()]
+    def _produce(self, client: Producer, batch: _Batch, index: int, record: Record, deadline: float) -> None:
+        fields: list[tuple[str, str | bytes | None]] = [
+            (name, headers.encode_header(value)) for name, value in record.headers.items()
+        ]
         fields.append((headers.ID, (record.id or next(self._ids)).encode()))
         while True:
             try:
@@ -76,7 +74,7 @@ class KafkaPublisher:
                 client.poll(_SHARED_SLICE_SECONDS)
                 self._trouble.check()
                 if time.monotonic() > deadline:
-                    raise DeadlineExceeded(f"no room to send within {timeout_seconds:g} s", name=batch.topic) from None
+                    raise DeadlineExceeded("no room to send in time", name=batch.topic) from None
             except KafkaException as error:
                 raise classify(error, batch.topic) from error
 
@@ -85,7 +83,7 @@ class KafkaPublisher:
         with self._lock:
             client, self._opened = self._opened, None
         if client is not None and client.flush(timeout_seconds) > 0:
-            raise self._trouble.late("the last records", timeout_seconds, time.monotonic() - timeout_seconds)
+            raise self._trouble.late("the last records were not acknowledged", time.monotonic() - timeout_seconds)
 
 
 _SETTINGS = {

@@ -199,7 +199,7 @@ class MemoryFeed:
             self._listener.lose(gone)
         leaving = [each for each in held if group.shares.get(each) is not self]
         if leaving:
-            self._listener.revoke(leaving)
+            group.committed.update(self._listener.revoke(leaving))
             self._forget(leaving)
             for each in leaving:
                 del group.holders[each]

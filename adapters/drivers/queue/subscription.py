@@ -7,7 +7,6 @@ it and how often it was delivered. So a member that is killed loses no count, an
 from __future__ import annotations
 
 import heapq
-import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -15,13 +14,11 @@ from dataclasses import replace
 from itertools import count, repeat
 from operator import attrgetter
 
-from adapters.drivers.queue.feed import Chunk, Feed, Placement, Rebalancing, Received
+from adapters.drivers.queue.feed import Chunk, Commits, Feed, Placement, Rebalancing, Received
 from adapters.drivers.queue.headers import epitaph
 from adapters.drivers.queue.ledger import Ledger, Partition
 from adapters.errors import AdapterError, Invalid
 from adapters.ports import Message, Position, Record
-
-log = logging.getLogger(__name__)
 
 JOIN_SECONDS = 10.0
 """How long `subscribe` waits for the group to admit the member; after it, `receive` goes on waiting."""
@@ -241,16 +238,13 @@ class GroupSubscription:
         for placement in placements:
             self._ledgers[placement.partition] = Ledger(placement.partition, placement.offset, placement.text)
 
-    def revoke(self, partitions: Iterable[Partition]) -> None:
-        """The feed says: these go to another member. Last chance to record what was acknowledged."""
+    def revoke(self, partitions: Iterable[Partition]) -> Commits:
+        """The feed says: these go to another member. What was acknowledged of them is recorded, the rest is let go."""
         partitions = list(partitions)
         changed = [ledger for each in partitions if (ledger := self._ledgers.get(each)) is not None and ledger.changed]
-        try:
-            self._write(changed)
-        except AdapterError as error:
-            # Nobody is there to hear it, and nothing is lost: what was not recorded is delivered again.
-            log.warning("acknowledgements of revoked partitions were not recorded and come again: %s", error)
+        commits = _commits(changed)
         self._drop(partitions)
+        return commits
 
     def lose(self, partitions: Iterable[Partition]) -> None:
         """The feed says: these have become another member's."""
@@ -267,18 +261,14 @@ class GroupSubscription:
         deadline = time.monotonic() + RECORD_SECONDS
         while changed := [ledger for ledger in self._ledgers.values() if ledger.changed]:
             try:
-                self._write(changed)
+                self._feed.commit(_commits(changed))
+                for ledger in changed:
+                    ledger.recorded()
                 return
             except Rebalancing:
                 if time.monotonic() > deadline:
                     raise
                 self._ahead.extend(self._feed.poll(1, 0.05))
-
-    def _write(self, ledgers: list[Ledger]) -> None:
-        if ledgers:
-            self._feed.commit({ledger.partition: (ledger.watermark, ledger.text()) for ledger in ledgers})
-        for ledger in ledgers:
-            ledger.recorded()
 
     def _ledger_of(self, message: Message) -> Ledger | None:
         """Where this message is accounted for, if its partition is still ours."""
@@ -289,6 +279,10 @@ class GroupSubscription:
     def _require_open(self) -> None:
         if self._closed:
             raise Invalid("this subscription is closed", cure="subscribe again")
+
+
+def _commits(ledgers: Iterable[Ledger]) -> Commits:
+    return {ledger.partition: (ledger.watermark, ledger.text()) for ledger in ledgers}
 
 
 _ledger = attrgetter("ledger")
