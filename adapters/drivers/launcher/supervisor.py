@@ -160,12 +160,12 @@ class Supervisor:
         self._conclude(child.returncode)
 
     def _start(self) -> subprocess.Popen[bytes]:
-        os.environ.update(self._task["env"])
-        os.environ[MARK] = self._mark
-        # Otherwise the last lines before a SIGKILL would be lost in the task's own buffer.
-        os.environ.setdefault("PYTHONUNBUFFERED", "1")
+        # Added to what the launcher's own environment handed down; nothing of that is read here.
+        for name, value in {**self._task["env"], MARK: self._mark}.items():
+            os.putenv(name, value)
         return subprocess.Popen(
-            [self._task["python"], "-m", self._task["module"], *self._task["args"]],
+            # Unbuffered: otherwise a SIGKILL would take the task's last lines with it.
+            [self._task["python"], "-u", "-m", self._task["module"], *self._task["args"]],
             cwd=self._task["cwd"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
