@@ -17,5 +17,5 @@ check: ## lint, types, layers
 bench: ## measure a claim: make bench WHICH=storage
 	@python3 tools/bootstrap.py infra runtime servers engine kafka && .venv-runtime/bin/python -m bench.$(WHICH)
 
-clean: ## remove the environments and everything in the cache folder, data included
+clean: ## remove the environments and the tools in the cache; `isthmus down --data` removes what was stored
 	@python3 tools/bootstrap.py clean
