@@ -41,8 +41,12 @@ class Adapters:
     """The ports of one cloud, each opened at first use. Close it, or use it as a context manager."""
 
     def __init__(self, settings: Settings, cloud: Cloud) -> None:
+        from adapters.settings import bound
+
         self.settings = settings
         self._cloud = cloud
+        # What a port's section names as `secret:NAME` is asked of the secret manager when that port is opened.
+        self._bound = bound(settings, lambda name: self.secrets.get(name))
         self._opened: list[Any] = []
         self._lock = threading.RLock()
 
@@ -92,7 +96,7 @@ class Adapters:
 
     def _open(self, opener: Callable[[Settings], T]) -> T:
         with self._lock:
-            port = opener(self.settings)
+            port = opener(self._bound)
             self._opened.append(port)
             return port
 

@@ -13,7 +13,7 @@ No secret stands in a document. A field of type `Secret` holds a reference: `fil
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NewType
 
@@ -179,10 +179,39 @@ def requested_cloud(environ: Mapping[str, str] | None = None) -> str:
     return known_cloud(name) if name else ""
 
 
-def reveal(reference: Secret, *, environ: Mapping[str, str] | None = None) -> str | None:
-    """The value behind a `file:` or `env:` reference, None for an empty one. Keep it in a local variable, print it never.
+class _Held(str):
+    """A `secret:NAME` reference that knows whom to ask. As text, and so in every print, it is only the reference."""
 
-    Raises NotFound when it is not there, Invalid for another kind of reference (never quoting it: it may be a value that
+    ask: Callable[[str], str]
+
+
+def bound(settings: Settings, ask: Callable[[str], str]) -> Settings:
+    """Equal settings whose `secret:NAME` references `reveal` resolves with `ask(NAME)`, anew each time."""
+
+    def held(value: Any) -> Any:
+        if not isinstance(value, str) or not value.startswith("secret:"):
+            return value
+        reference = _Held(value)
+        reference.ask = ask
+        return reference
+
+    sections = {name: getattr(settings, name) for name in _sections()}
+    return msgspec.structs.replace(
+        settings,
+        **{
+            name: msgspec.structs.replace(
+                section, **{field: held(value) for field, value in msgspec.structs.asdict(section).items()}
+            )
+            for name, section in sections.items()
+        },
+    )
+
+
+def reveal(reference: Secret, *, environ: Mapping[str, str] | None = None) -> str | None:
+    """The value behind a reference, None for an empty one. Keep it in a local variable, print it never.
+
+    `secret:` is asked of the cloud's manager, in settings that `connect` has bound to it. Raises NotFound or Denied when
+    it is not to be had, Invalid for another kind of reference (never quoting it: it may be a value that
     somebody put where a reference belongs).
     """
     kind, _, place = reference.partition(":")
@@ -198,6 +227,8 @@ def reveal(reference: Secret, *, environ: Mapping[str, str] | None = None) -> st
         if value is None:
             raise NotFound("this secret's variable is not set", name=place)
         return value
+    if kind == "secret" and isinstance(reference, _Held):
+        return reference.ask(place)
     raise Invalid("a secret must be given as file:PATH, env:NAME or secret:NAME", cure="never write the value itself")
 
 

@@ -34,12 +34,12 @@ def secrets(settings: Settings) -> Secrets:
 
 
 def database(settings: Settings) -> Database:
-    from adapters.drivers.database import sql
+    from adapters.drivers.database import memory
 
-    return sql.open(settings.database)
+    return memory.open(settings.database)
 
 
 def launcher(settings: Settings) -> Launcher:
-    from adapters.drivers.launcher import process
+    from adapters.drivers.launcher import memory
 
-    return process.open(settings.launcher)
+    return memory.open(settings.launcher)
