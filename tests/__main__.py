@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -20,14 +21,15 @@ RUNTIME = ROOT / ".venv-runtime" / "bin" / "python"
 # Every test folder belongs to exactly one environment; tests/architecture proves that none is forgotten.
 FOLDERS: dict[Path, dict[str, list[str]]] = {
     INFRA: {
-        "unit": ["tests/unit/cli", "tests/unit/infra", "tests/unit/tools", "tests/architecture"],
-        "rest": ["tests/infra", "tests/e2e/platform"],
+        "unit": ["tests/unit/cli", "tests/unit/infra", "tests/unit/tools"],
+        "rest": ["tests/architecture", "tests/infra", "tests/e2e/platform"],
     },
     RUNTIME: {
         "unit": ["tests/unit/adapters", "tests/unit/runtime"],
         "rest": ["tests/conformance", "tests/e2e/runtime"],
     },
 }
+SAY_EVERY_SECONDS = 30.0
 REQUIRED_COVERAGE = 85  # per cent of lines, of adapters and runtime
 
 
@@ -35,34 +37,56 @@ def main(arguments: list[str]) -> int:
     """Run it all; 0 when every test passed and coverage holds."""
     fast = "--fast" in arguments
     extra = [argument for argument in arguments if argument != "--fast"]
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    _coverage("erase")
     started = time.monotonic()
-    failed = _pytest("unit", extra, environment)
-    print(f"\nthe unit part took {time.monotonic() - started:.1f} s", flush=True)
-    if not fast:
-        failed |= _pytest("rest", extra, environment)
+    if fast:
+        failed = _pytest("unit", ["-m", "pytest", *extra])
+        print(f"\nthe unit part took {time.monotonic() - started:.1f} s")
+        return int(failed)
+    _coverage("erase")
+    measured = ["-m", "coverage", "run", "-m", "pytest", *extra]
+    failed = _pytest("unit", measured)
+    print(f"\nthe unit part took {time.monotonic() - started:.1f} s, its coverage measured", flush=True)
+    failed |= _pytest("rest", measured)
     _coverage("combine", "--quiet")
-    report = _coverage("report", "--include=adapters/*,runtime/*", *([] if fast else [f"--fail-under={REQUIRED_COVERAGE}"]))
     _coverage("report", "--include=infra/*,cli/*,tools/*", "--format=total")
-    return 1 if failed or report else 0
+    low = _coverage("report", "--include=adapters/*,runtime/*", f"--fail-under={REQUIRED_COVERAGE}")
+    print(f"all of it took {time.monotonic() - started:.0f} s")
+    return int(failed or low)
 
 
-def _pytest(part: str, extra: list[str], environment: dict[str, str]) -> bool:
+def _pytest(part: str, how: list[str]) -> bool:
     """Run one part in both environments at once, so that two cores are used; whether anything failed."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     runs = []
     for python, parts in FOLDERS.items():
         folders = [folder for folder in parts[part] if (ROOT / folder).is_dir()]
         log = ROOT / "build" / f"tests-{part}-{python.parts[-3].removeprefix('.')}.log"
         log.parent.mkdir(exist_ok=True)
-        command = [str(python), "-m", "coverage", "run", "-m", "pytest", "-q", *folders, *extra]
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log.open("wb"), stderr=subprocess.STDOUT)
+        with log.open("wb") as sink:
+            process = subprocess.Popen(
+                [str(python), *how, "-q", *folders], cwd=ROOT, env=environment, stdout=sink, stderr=subprocess.STDOUT
+            )
         runs.append((process, log, " ".join(folders)))
-    failed = False
-    for process, log, folders in runs:
-        failed |= process.wait() != 0
+    _watch(runs)
+    for _, log, folders in runs:
         print(f"\n== {folders}\n{log.read_text(errors='replace')}", flush=True)
-    return failed
+    return any(process.returncode for process, _, _ in runs)
+
+
+def _watch(runs: list[tuple[subprocess.Popen[bytes], Path, str]]) -> None:
+    """Say every half minute how far each run is, until all have ended."""
+    started = said = time.monotonic()
+    while any(process.poll() is None for process, _, _ in runs):
+        time.sleep(0.2)
+        if time.monotonic() - said >= SAY_EVERY_SECONDS:
+            said = time.monotonic()
+            shares = [
+                (re.findall(r"\[ *(\d+%)\]", log.read_text(errors="replace")) or ["0%"])[-1] for _, log, _ in runs
+            ]
+            parts = ", ".join(
+                f"{folders.split()[0]} {share}" for (_, _, folders), share in zip(runs, shares, strict=True)
+            )
+            print(f"  {said - started:4.0f} s  {parts}", flush=True)
 
 
 def _coverage(*arguments: str) -> int:

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 class Script:
     """An atomic operation on one slot: Lua for Redis and its Python twin for the in-memory store, under one name.
 
-    `python(read, write, keys, args)` gets `read(key) -> bytes | None` and `write(key, bytes | None, ttl_ms: int | None = None)`; both return
-    the script's answer as bytes, an int or None. The conformance suite runs both against the same cases.
+    `python(read, write, keys, args)` gets `read(key) -> bytes | None` and `write(key, bytes | None, ttl_ms=None)`. Both
+    return the script's answer as bytes, an int or None. The conformance suite runs both against the same cases.
     """
 
     name: str
