@@ -19,6 +19,7 @@ from functools import partial
 from itertools import count
 from typing import Final, TypeVar
 
+from adapters.drivers.storage.deadline import bounded
 from adapters.drivers.storage.driver import Download, Refused, StorageDriver, Versions, driver_of, raising
 from adapters.drivers.storage.rules import WRITER
 from adapters.errors import AdapterError, Conflict, NotFound, Transient
@@ -235,7 +236,7 @@ class Retrying:
     ) -> T:
         """The operation's answer, asked for again after each passing fault while time and budget allow.
 
-        `failed` is the fault of an attempt that was made before this call.
+        With `attempts` that many are allowed instead of a time. `failed` is the fault of one made before this call.
         """
         self._budget.earn()
         started = self._clock()
@@ -243,7 +244,10 @@ class Retrying:
             error, failed = failed, None
             if error is None:
                 try:
-                    return operation()
+                    if attempts is not None:
+                        return operation()
+                    with bounded(started + self._deadline_seconds):
+                        return operation()
                 except Unsettled:
                     raise
                 except Transient as fault:
@@ -255,7 +259,8 @@ class Retrying:
         """Wait before the next attempt, or raise `error` when there shall be none."""
         pause = random.uniform(0.0, min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** (attempt - 1)))
         spent = self._clock() - started
-        if attempt == attempts or spent + pause >= self._deadline_seconds or not self._budget.spend():
+        over = attempt == attempts if attempts is not None else spent + pause >= self._deadline_seconds
+        if over or not self._budget.spend():
             if attempt == 1:
                 raise error
             raise Transient(f"{error.what} (attempt {attempt}, after {spent:.1f} s)", name=error.name) from error

@@ -48,7 +48,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     difference = differences.known(server, pyfuncitem.name, pyfuncitem.originalname) if server else None
     if difference is None:
         return None
-    given = dict(pyfuncitem.funcargs)
+    given: dict[str, Any] = dict(pyfuncitem.funcargs)
     try:
         pyfuncitem.obj(**{name: given[name] for name in inspect.signature(pyfuncitem.obj).parameters})
     except (AssertionError, AdapterError, pytest.fail.Exception):

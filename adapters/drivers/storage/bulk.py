@@ -179,7 +179,8 @@ class Bulk:
             return Denied("not allowed with these credentials", name=key)
         if isinstance(error, exceptions.PreconditionError):
             return Conflict("not the stored version", name=key)
-        text = str(error).partition("\n")[0]
+        # "Generic S3 error: Error performing GET http://... in 1.2ms - Server returned non-2xx status code: 502 ...".
+        text = str(error).partition("\n")[0].partition(" - ")[2] or type(error).__name__
         status = _STATUS.search(text)
         return (self._meanings.get(int(status[1]), Transient) if status else Transient)(text, name=key)
 

@@ -22,6 +22,9 @@ try:
     from google.cloud import storage
     from google.cloud.storage.retry import DEFAULT_RETRY
     from requests.adapters import HTTPAdapter
+    from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+    from adapters.drivers.storage import sockets
 except ImportError as error:
     raise missing("google-cloud-storage", extra="gcp") from error
 
@@ -34,10 +37,18 @@ def client(settings: StorageSettings) -> Client:
     if not settings.bucket:
         raise Invalid("no bucket is set", name="storage.bucket", cure="`isthmus up` writes it")
     options: Any = {"api_endpoint": settings.endpoint} if settings.endpoint else None
-    made = storage.Client(project=settings.project or None, credentials=credentials(settings), client_options=options)
+    made: Any = storage.Client(
+        project=settings.project or None, credentials=credentials(settings), client_options=options
+    )
+    # It would ask for the bucket's own record in a thread, for traces, with a right that who reads objects need not have.
+    made._bucket_metadata_cache = None
     session = made._http  # the library offers no other way to size the pool
-    session.mount("https://", HTTPAdapter(pool_maxsize=CONNECTIONS))
-    session.mount("http://", HTTPAdapter(pool_maxsize=CONNECTIONS))
+    for scheme in ("https://", "http://"):
+        adapter = HTTPAdapter(pool_maxsize=CONNECTIONS)
+        adapter.poolmanager.pool_classes_by_scheme = sockets.pools(
+            settings.timeout_seconds, HTTPConnectionPool, HTTPSConnectionPool
+        )
+        session.mount(scheme, adapter)
     if settings.ca_file:
         session.verify = settings.ca_file
     return made

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 try:
     import boto3
+    from botocore.awsrequest import AWSHTTPConnectionPool, AWSHTTPSConnectionPool
     from botocore.config import Config
+
+    from adapters.drivers.storage import sockets
 except ImportError as error:
     raise missing("boto3", extra="aws") from error
 
@@ -53,7 +56,7 @@ class Clients:
         compatible = bool(self.settings.endpoint)
         # Stores other than AWS often refuse the trailing checksums that the SDK adds by default.
         checksums: Any = "when_required" if compatible else "when_supported"
-        return self.session.client(
+        client: Any = self.session.client(
             "s3",
             endpoint_url=self.settings.endpoint or None,
             verify=self.settings.ca_file or None,
@@ -69,6 +72,11 @@ class Clients:
                 tcp_keepalive=True,
             ),
         )
+        # botocore has no setting for the classes of its connections.
+        client._endpoint.http_session._manager.pool_classes_by_scheme = sockets.pools(
+            self.settings.timeout_seconds, AWSHTTPConnectionPool, AWSHTTPSConnectionPool
+        )
+        return client
 
     def close(self) -> None:
         """Free the connections."""
