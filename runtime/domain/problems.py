@@ -10,6 +10,9 @@ import enum
 from collections.abc import Mapping
 from typing import Any
 
+LONGEST_DETAIL, LONGEST_INSTANCE = 500, 200
+"""Characters: a detail quotes what the caller sent, which may be a megabyte long."""
+
 
 class Kind(enum.Enum):
     """One kind of problem: a slug (its `type` is `/problems/<slug>`), a status, and a title that never varies."""
@@ -46,12 +49,17 @@ class Problem(Exception):
 
     def document(self, instance: str) -> dict[str, Any]:
         """The problem document. `error` repeats the detail where clients of the Open Inference Protocol look for it."""
+        detail = _cut(self.detail, LONGEST_DETAIL)
         return {
             "type": f"/problems/{self.kind.slug}",
             "title": self.kind.title,
             "status": self.kind.status,
-            "detail": self.detail,
-            "instance": instance,
-            "error": self.detail,
+            "detail": detail,
+            "instance": _cut(instance, LONGEST_INSTANCE),
+            "error": detail,
             **self.members,
         }
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[: longest - 3] + "..."

@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass
 
 CHAMPION = "champion"
-_NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?")
+_NAME = r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?"
+_FORM = re.compile(rf"(?P<model>{_NAME})(?:@(?P<alias>{_NAME})|:(?P<version>[1-9][0-9]{{0,17}}))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,19 +20,13 @@ class Reference:
     @classmethod
     def parse(cls, text: str) -> Reference:
         """Raises ValueError, which quotes the text and shows the three forms."""
-        model, mark, rest = text.strip(), "", ""
-        for sign in "@:":
-            if sign in model:
-                model, mark, rest = model.partition(sign)
-                break
-        good_rest = not mark or (
-            _NAME.fullmatch(rest) if mark == "@" else rest.isascii() and rest.isdigit() and int(rest) > 0
-        )
-        if not _NAME.fullmatch(model) or not good_rest:
+        form = _FORM.fullmatch(text.strip())
+        if form is None:
+            quoted = repr(text[:80])
             raise ValueError(
-                f"{text!r} names no model: write NAME, NAME@ALIAS or NAME:VERSION, such as digits@champion"
+                f"{quoted} names no model: write NAME, NAME@ALIAS or NAME:VERSION, such as digits@champion"
             )
-        return cls(model, int(rest) if mark == ":" else rest or CHAMPION)
+        return cls(form["model"], int(form["version"]) if form["version"] else form["alias"] or CHAMPION)
 
     def __str__(self) -> str:
         return f"{self.model}:{self.version}" if isinstance(self.version, int) else f"{self.model}@{self.version}"

@@ -22,20 +22,8 @@ class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     """The output of shape [batch, labels] that holds one score per label; empty when the model is no classifier."""
 
     def __post_init__(self) -> None:
-        for side, specs in (("input", self.inputs), ("output", self.outputs)):
-            if not specs:
-                raise ValueError(f"a signature needs at least one {side}")
-            names = [spec.name for spec in specs]
-            if twice := {name for name in names if names.count(name) > 1}:
-                raise ValueError(f"{side} names must differ: {', '.join(sorted(twice))} stands twice")
-            for spec in specs:
-                if not spec.shape or spec.shape[0] != ANY or any(size != ANY and size < 1 for size in spec.shape):
-                    raise ValueError(
-                        f"{side} {spec.name!r} has shape {list(spec.shape)}: the first dimension is the batch, {ANY}, "
-                        f"and the others are positive or {ANY}"
-                    )
-                if spec.bounds != "any number" and spec.datatype in _UNBOUNDED:
-                    raise ValueError(f"{side} {spec.name!r} is {spec.datatype}, which takes no minimum or maximum")
+        _check("input", self.inputs)
+        _check("output", self.outputs)
         if bool(self.labels) != bool(self.scores):
             raise ValueError("a classifier names both its labels and the output that scores them; others name neither")
         if self.labels and self.output(self.scores).shape != (ANY, len(self.labels)):
@@ -72,3 +60,19 @@ def _named(specs: tuple[TensorSpec, ...], name: str) -> TensorSpec:
         if spec.name == name:
             return spec
     raise KeyError(name)
+
+
+def _check(side: str, specs: tuple[TensorSpec, ...]) -> None:
+    if not specs:
+        raise ValueError(f"a signature needs at least one {side}")
+    names = [spec.name for spec in specs]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise ValueError(f"{side} names must differ: {', '.join(sorted(twice))} stands twice")
+    for spec in specs:
+        if not spec.shape or spec.shape[0] != ANY or any(size != ANY and size < 1 for size in spec.shape):
+            raise ValueError(
+                f"{side} {spec.name!r} has shape {list(spec.shape)}: the first dimension is the batch, {ANY}, "
+                f"and the others are positive or {ANY}"
+            )
+        if spec.bounds != "any number" and spec.datatype in _UNBOUNDED:
+            raise ValueError(f"{side} {spec.name!r} is {spec.datatype}, which takes no minimum or maximum")

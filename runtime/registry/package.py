@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,8 @@ Arrays = Mapping[str, np.ndarray]
 
 RELATIVE_TOLERANCE, ABSOLUTE_TOLERANCE = 1e-3, 1e-4
 """Between processors and torch versions the same weights differ in the last bits; another architecture differs at once."""
+
+RETRAIN = "use the code it was trained with, or train it again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,23 +77,40 @@ def describe_architecture(module: nn.Module, config: Mapping[str, Any]) -> Archi
 def load(
     registry: ModelRegistry, version: ModelVersion, *, allowed: Collection[str] = (), device: str = "cpu"
 ) -> Package:
-    """Every file read with its digest verified, the module rebuilt, and its samples answered as when it was packaged.
+    """A registered version, every file's digest verified. Raises what `unpack` raises, and Corrupt for other bytes."""
 
-    `allowed` names modules besides the bundled ones that may hold the architecture. Raises Corrupt naming model, version
-    and what does not match, or Invalid when the architecture's code is not here.
+    def read(name: str) -> bytes:
+        return registry.read(version, name)
+
+    return unpack(read, f"{version.model}:{version.version}", allowed=allowed, device=device)
+
+
+def unpack(
+    read: Callable[[str], bytes], subject: str, *, allowed: Collection[str] = (), device: str = "cpu"
+) -> Package:
+    """The module rebuilt from its files, having answered its samples as when it was packaged.
+
+    `allowed` names modules besides the bundled ones that may hold the architecture. Raises Corrupt naming `subject` and what
+    does not match, or Invalid when the architecture's code is not here.
     """
-    subject = f"{version.model}:{version.version}"
     try:
-        manifest = read_manifest(registry.read(version, MANIFEST))
-        samples = read_samples(registry.read(version, SAMPLES))
+        manifest, samples = read_manifest(read(MANIFEST)), read_samples(read(SAMPLES))
+    except Corrupt:
+        raise
     except ValueError as error:
-        if isinstance(error, Corrupt):
-            raise
-        raise Corrupt(str(error), name=subject, cure="train and register it again") from error
-    module = _rebuild(manifest, registry.read(version, WEIGHTS), allowed, subject).to(device).eval()
+        raise Corrupt(str(error), name=subject, cure=RETRAIN) from error
+    module = _rebuild(manifest, read(WEIGHTS), allowed, subject).to(device).eval()
     same_source = source_digest(manifest.architecture.name.partition(":")[0]) == manifest.architecture.source_sha256
     package = Package(module, manifest, samples, same_source)
-    _check_samples(package, device, subject)
+    try:
+        gap = _worst_gap(package, device)
+    except Exception as error:  # a stranger's module may raise anything; whatever it is, the model cannot be served
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise Corrupt(
+            f"it cannot answer the samples it was packaged with: {reason}", name=subject, cure=RETRAIN
+        ) from error
+    if gap:
+        raise Corrupt(f"{gap} on the samples it was packaged with", name=subject, cure=RETRAIN)
     return package
 
 
@@ -149,34 +168,29 @@ def _shortest(array: np.ndarray, spec: TensorSpec) -> list[Any]:
 
 
 def _rebuild(manifest: Manifest, weights: bytes, allowed: Collection[str], subject: str) -> nn.Module:
-    architecture = resolve(manifest.architecture.name, allowed=allowed)
+    name = manifest.architecture.name
+    architecture = resolve(name, allowed=allowed)
     if not issubclass(architecture, nn.Module) or not callable(getattr(architecture, "predict", None)):
-        raise Corrupt(f"{manifest.architecture.name} is no torch module with a `predict`", name=subject)
+        raise Corrupt(f"{name} is no torch module with a `predict`", name=subject, cure=RETRAIN)
     try:
         module = architecture(**manifest.architecture.config)
         module.load_state_dict(safetensors.torch.load(weights), strict=True)
-    except (TypeError, ValueError, RuntimeError, safetensors.SafetensorError) as error:
-        reason = " ".join(str(error).split())
-        raise Corrupt(
-            f"its weights do not fit {manifest.architecture.name}: {reason}",
-            name=subject,
-            cure="use the code it was trained with, or train it again",
-        ) from error
+    except Exception as error:  # as above: a constructor may raise anything
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise Corrupt(f"its weights do not fit {name}: {reason}", name=subject, cure=RETRAIN) from error
     return module
 
 
-def _check_samples(package: Package, device: str, subject: str) -> None:
+def _worst_gap(package: Package, device: str) -> str:
+    """The first output that differs from what was recorded, and by how much; empty when all agree."""
     signature, samples = package.manifest.signature, package.samples
     answers = predict(package.module, signature, sample_arrays(samples, signature.inputs), device=device)
     for spec in signature.outputs:
-        recorded = np.asarray(samples.outputs[spec.name], dtype=spec.datatype.numpy)
-        answer = answers[spec.name]
-        if spec.datatype is Datatype.BYTES or not spec.datatype.is_float or spec.datatype is Datatype.BF16:
+        if spec.datatype not in (Datatype.FP16, Datatype.FP32, Datatype.FP64):
             continue
+        recorded, answer = np.asarray(samples.outputs[spec.name], dtype=spec.datatype.numpy), answers[spec.name]
+        if answer.shape != recorded.shape:
+            return f"output {spec.name!r} has shape {list(answer.shape)} and not {list(recorded.shape)}"
         if not np.allclose(answer, recorded, rtol=RELATIVE_TOLERANCE, atol=ABSOLUTE_TOLERANCE, equal_nan=True):
-            gap = float(np.max(np.abs(answer - recorded)))
-            raise Corrupt(
-                f"output {spec.name!r} is off by {gap:.3g} on the samples it was packaged with",
-                name=subject,
-                cure="use the code it was trained with, or train it again",
-            )
+            return f"output {spec.name!r} is off by {float(np.nanmax(np.abs(answer - recorded))):.3g}"
+    return ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import secrets
 import sys
 import time
@@ -29,6 +30,7 @@ MAX_BODY_BYTES = 1_000_000
 BODY_TIMEOUT_SECONDS = 10.0
 DISCARD_BYTES, DISCARD_SECONDS = 8_000_000, 1.0
 """Of a body that is too large, what is still read and thrown away, and for how long."""
+_REFUSES_GZIP = re.compile(r"gzip\s*;\s*q=0(\.0*)?\s*(,|$)")
 COMPRESS_FROM_BYTES = 1_400
 """Below one network packet, compressing an answer only costs."""
 
@@ -215,7 +217,8 @@ def _defect(error: Exception, request: Request) -> Response:
 
 async def _send(request: Request, response: Response, send: Send) -> None:
     body, headers = response.body, response.headers
-    if len(body) >= COMPRESS_FROM_BYTES and "gzip" in request.headers.get("accept-encoding", ""):
+    accepted = request.headers.get("accept-encoding", "")
+    if len(body) >= COMPRESS_FROM_BYTES and _REFUSES_GZIP.search(accepted) is None and "gzip" in accepted:
         packer = zlib.compressobj(level=1, wbits=zlib.MAX_WBITS | 16)
         body = packer.compress(body) + packer.flush()
         headers = {**headers, "content-encoding": "gzip", "vary": "accept-encoding"}

@@ -23,6 +23,7 @@ HEADER_LENGTH = "inference-header-content-length"
 
 Scalar = bool | int | float | str | None
 Parameters = dict[str, Scalar]
+Size = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 DatatypeName = Annotated[str, msgspec.Meta(extra_json_schema={"enum": [str(datatype) for datatype in Datatype]})]
 
 
@@ -35,7 +36,7 @@ class InputTensor(msgspec.Struct, forbid_unknown_fields=True):
     """One input: `data` in JSON, or `parameters.binary_data_size` bytes after the JSON."""
 
     name: str
-    shape: list[int]
+    shape: list[Size]
     datatype: DatatypeName
     parameters: Parameters = {}
     data: Annotated[msgspec.Raw, msgspec.Meta(description="flat in row-major order, or nested as the shape")] = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -17,7 +18,7 @@ class Follower:
     def __init__(self, shelf: Shelf, meters: Meters, *, say: Callable[[str], None]) -> None:
         self._shelf, self._meters, self._say = shelf, meters, say
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="load")
-        self._running: Future[None] | None = None
+        self._jobs: set[Future[None]] = set()
         self.last_failure = ""
         self._said: dict[Reference, str] = {}
 
@@ -44,7 +45,12 @@ class Follower:
         """Look again and again, until cancelled."""
         while True:
             await asyncio.sleep(every_seconds)
-            await self.look()
+            try:
+                await self.look()
+            except Exception as defect:  # what is served goes on being served
+                self._meters.reload_failures += 1
+                self.last_failure = f"defect: {type(defect).__name__}: {defect}"
+                traceback.print_exception(defect)
 
     def close(self) -> None:
         """Let a load that runs go on by itself, and start no other."""
@@ -59,11 +65,13 @@ class Follower:
                 self._say(change.sentence)
             self._said[change.reference] = change.sentence
 
-        self._running = self._thread.submit(work, told)
-        await asyncio.wrap_future(self._running)
+        job = self._thread.submit(work, told)
+        self._jobs.add(job)
+        job.add_done_callback(self._jobs.discard)
+        await asyncio.wrap_future(job)
         return changes
 
     @property
     def busy(self) -> bool:
         """Whether a load is running."""
-        return self._running is not None and not self._running.done()
+        return bool(self._jobs)

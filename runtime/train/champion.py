@@ -33,25 +33,39 @@ def challenge(
     if score is None:
         return Verdict(False, f"its {metric} is no number")
     for _ in range(ATTEMPTS):
+        champion = _champion(registry, challenger.model)
+        verdict = _compare(challenger, champion, metric, score, remeasure)
+        if not verdict.promoted or (champion is not None and champion.version == challenger.version):
+            return verdict
         try:
-            champion = registry.get(challenger.model, CHAMPION)
-        except NotFound:
-            champion = None
-        if champion is not None and champion.version == challenger.version:
-            return Verdict(True, "it is the champion already")
-        if champion is None:
-            reason = "there was none before"
-        else:
-            same_rows = champion.lineage.get("data") == challenger.lineage.get("data")
-            bar = champion.metrics.get(metric, -math.inf) if same_rows else remeasure(champion)
-            if score < bar:
-                return Verdict(False, f"its {metric} {score:.4f} is below the {bar:.4f} of version {champion.version}")
-            reason = f"its {metric} {score:.4f} is at least the {bar:.4f} of version {champion.version}"
-        try:
-            registry.set_alias(
-                challenger.model, CHAMPION, challenger.version, expected=champion.version if champion else None
-            )
-            return Verdict(True, reason)
+            expected = champion.version if champion else None
+            registry.set_alias(challenger.model, CHAMPION, challenger.version, expected=expected)
+            return verdict
         except Conflict:
             continue
     raise Conflict("other trainings kept changing the champion", name=challenger.model, cure="run the training again")
+
+
+def _champion(registry: ModelRegistry, model: str) -> ModelVersion | None:
+    try:
+        return registry.get(model, CHAMPION)
+    except NotFound:
+        return None
+
+
+def _compare(
+    challenger: ModelVersion,
+    champion: ModelVersion | None,
+    metric: str,
+    score: float,
+    remeasure: Callable[[ModelVersion], float],
+) -> Verdict:
+    if champion is None:
+        return Verdict(True, "there was none before")
+    if champion.version == challenger.version:
+        return Verdict(True, "it is the champion already")
+    same_rows = champion.lineage.get("data") == challenger.lineage.get("data")
+    bar = champion.metrics.get(metric, -math.inf) if same_rows else remeasure(champion)
+    is_good = score >= bar
+    relation = "at least" if is_good else "below"
+    return Verdict(is_good, f"its {metric} {score:.4f} is {relation} the {bar:.4f} of version {champion.version}")

@@ -40,7 +40,7 @@ def lineage(
     code, rows = code_digest(recipe, recipe_module), data.digest()
     found = {
         "fingerprint": fingerprint(code, rows, params, seed),
-        "recipe": recipe_place,
+        "recipe": recipe_place.rpartition("/")[2],  # where a file lay on somebody's machine is nobody's business
         "code": code,
         "commit": commit(),
         "data": rows,

@@ -78,7 +78,7 @@ def run(
 
     def remeasure(champion: ModelVersion) -> float:
         try:
-            loaded = package.load(registry, champion, allowed=(module.__name__,))
+            loaded = package.load(registry, champion, allowed=(module.__name__, recipe.architecture.__module__))
             outputs = package.predict(loaded.module, recipe.signature, data.test.inputs)
             return recipe.evaluate(outputs, data.test.targets)[recipe.metric]
         except (AdapterError, KeyError) as error:
@@ -141,9 +141,11 @@ def _train(
         signature=recipe.signature,
         samples_public=recipe.samples_public,
     )
+    files = package.pack(fitted.module, manifest, samples)
+    package.unpack(files.__getitem__, recipe.model, allowed=(recipe.architecture.__module__,))  # as a server will
     version = registry.register(
         recipe.model,
-        package.pack(fitted.module, manifest, samples),
+        files,
         metrics=metrics,
         params={name: str(value) for name, value in params.items()},
         lineage=origin,

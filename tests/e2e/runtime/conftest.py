@@ -50,6 +50,12 @@ class Platform:
         out = self.run(module, *arguments, "--json").stdout
         return json.loads(out.splitlines()[-1] if module == "runtime.train.main" else out)
 
+    def refused(self, *arguments: str, code: int) -> subprocess.CompletedProcess[str]:
+        """A model server that must end by itself, on ports that nobody has."""
+        port, management = free_ports(2)
+        ports = ("--port", str(port), "--management-port", str(management))
+        return self.run("runtime.serve.main", *arguments, *ports, code=code)
+
     @contextlib.contextmanager
     def connected(self) -> Iterator[Adapters]:
         with connect(Settings.load(self.settings, environ={})) as opened:

@@ -15,7 +15,6 @@ import pytest
 
 from tests.deadline import until
 from tests.e2e.runtime.conftest import Platform, Server
-from tests.servers import free_ports
 
 
 def samples(server: Server, model: str) -> tuple[np.ndarray, list[str]]:
@@ -138,13 +137,17 @@ def test_metrics_count_what_was_answered(server: Server) -> None:
 # -------------------------------------------------------------------------------------------------------- life and end
 
 
-def test_a_server_that_starts_before_its_model_waits_for_it_and_then_serves(empty_platform: Platform) -> None:
+def test_a_server_that_starts_before_its_model_waits_for_it_and_then_serves(
+    platform: Platform, empty_platform: Platform
+) -> None:
     with empty_platform.serving("--models", "tumor", ready=False) as server:
         server.until_live()
         status, headers, _ = server.ask("GET", "/v2/health/ready")
         assert (status, headers["content-type"]) == (503, "application/problem+json")
         assert server.ask("POST", "/v1/predict", b'{"model": "tumor", "inputs": [[1]]}')[0] == 503
-        empty_platform.run("runtime.train.main", "tumor", "--epochs", "1")
+        platform.run(
+            "runtime.registry.main", "copy", "tumor:1", "--to", str(empty_platform.settings), "--alias", "champion"
+        )
         server.until_ready()
         assert server.said.count("waiting for tumor@champion, which is not registered yet") == 1
 
@@ -168,7 +171,7 @@ def test_a_moved_alias_is_served_within_seconds_and_no_request_fails_meanwhile(p
         for caller in callers:
             caller.start()
         files = {artifact.name: opened.registry.read(first, artifact.name) for artifact in first.artifacts}
-        second = opened.registry.register("tumor", files, metrics=first.metrics, lineage=first.lineage)
+        second = opened.registry.register("tumor", files, metrics=first.metrics)
         until(lambda: len(answers) > 20, seconds=20, what="answers of the first version")
         opened.registry.set_alias("tumor", "moving", second.version)
         try:
@@ -177,12 +180,17 @@ def test_a_moved_alias_is_served_within_seconds_and_no_request_fails_meanwhile(p
             done.set()
             for caller in callers:
                 caller.join(20)
+            opened.registry.set_alias("tumor", "moving", None)
         assert {status for status, _ in answers} == {200}
         assert {version for _, version in answers} == {first.version, second.version}
 
 
-def test_a_corrupt_artifact_is_refused_by_name_and_digest_and_never_served(empty_platform: Platform) -> None:
-    empty_platform.run("runtime.train.main", "tumor", "--epochs", "1")
+def test_a_corrupt_artifact_is_refused_by_name_and_digest_and_never_served(
+    platform: Platform, empty_platform: Platform
+) -> None:
+    platform.run(
+        "runtime.registry.main", "copy", "tumor:1", "--to", str(empty_platform.settings), "--alias", "champion"
+    )
     with empty_platform.connected() as opened:
         version = opened.registry.get("tumor", "champion")
         (weights,) = [artifact for artifact in version.artifacts if artifact.name == "weights.safetensors"]
@@ -194,7 +202,7 @@ def test_a_corrupt_artifact_is_refused_by_name_and_digest_and_never_served(empty
                     opened.storage.put(info.key, body[:-1] + bytes([body[-1] ^ 1]))
                     damaged += 1
         assert damaged == 1
-    done = empty_platform.run("runtime.serve.main", "--models", "tumor", "--port", str(free_ports(1)[0]), code=1)
+    done = empty_platform.refused("--models", "tumor", code=1)
     assert "weights.safetensors" in done.stderr
     assert weights.sha256 in done.stderr
     assert done.stderr.strip().count("\n") == 0

@@ -68,9 +68,7 @@ def test_a_model_of_ones_own_is_trained_and_served_as_the_page_says(platform: Pl
     assert (made["model"], made["version"]) == ("spirals", 1)
     assert made["metrics"]["accuracy"] > 0.95
 
-    refused = platform.run(
-        "runtime.serve.main", "--models", "spirals", "--port", "18080", "--management-port", "18081", code=2
-    )
+    refused = platform.refused("--models", "spirals", code=2)
     assert "spirals:Spirals: this architecture is not bundled" in refused.stderr
     assert "--code" in refused.stderr
 
@@ -84,9 +82,7 @@ def test_a_model_of_ones_own_is_trained_and_served_as_the_page_says(platform: Pl
 
         changed = code.group(1).replace("softmax(dim=-1)", "softmax(dim=-1).flip(-1)")
         file.write_text(changed)
-        other = platform.run(
-            "runtime.serve.main", "--models", "spirals", "--code", str(file), "--port", "18080", "--management-port", "18081", code=1
-        )  # fmt: skip
+        other = platform.refused("--models", "spirals", "--code", str(file), code=1)
         assert "'probabilities' is off by" in other.stderr
 
 

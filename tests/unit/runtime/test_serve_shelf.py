@@ -153,6 +153,33 @@ def test_a_registry_that_fails_later_changes_nothing(registry: ModelRegistry, er
     assert "stays as it is" in follower.last_failure
 
 
+def test_a_defect_while_following_is_shown_and_following_goes_on(
+    registry: ModelRegistry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(registry)
+    shelf = loaded(registry, "clouds")
+    looks = threading.Semaphore(0)
+
+    class Broken:
+        def epoch(self, model: str) -> int:
+            looks.release()
+            raise ZeroDivisionError("ours")
+
+    shelf._registry = Broken()  # type: ignore[assignment]
+    follower = Follower(shelf, Meters(), say=lambda sentence: None)
+
+    async def scenario() -> None:
+        following = asyncio.create_task(follower.follow(every_seconds=0.001))
+        for _ in range(3):
+            assert await asyncio.get_running_loop().run_in_executor(None, looks.acquire, True, 10)
+        following.cancel()
+
+    asyncio.run(scenario())
+    assert "ZeroDivisionError: ours" in capsys.readouterr().err
+    assert follower.last_failure == "defect: ZeroDivisionError: ours"
+    assert shelf.find("clouds").version == 1
+
+
 def test_an_unknown_model_or_version_lists_what_there_is(registry: ModelRegistry) -> None:
     train(registry)
     shelf = loaded(registry, "clouds")

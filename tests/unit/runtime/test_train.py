@@ -11,6 +11,7 @@ import torch
 
 from adapters.errors import Conflict, Corrupt, Invalid, NotFound
 from adapters.ports import ModelRegistry, ModelVersion
+from runtime.models.tabular import TabularNet
 from runtime.registry import package
 from runtime.train import metrics
 from runtime.train.champion import challenge
@@ -308,6 +309,23 @@ def test_other_weights_of_the_right_shape_are_found_by_the_samples(registry: Mod
 def test_changed_source_with_the_same_answers_loads_and_is_told(registry: ModelRegistry) -> None:
     version = repackaged(registry, model_json=manifest_with(registry, source_sha256="0" * 64))
     assert not package.load(registry, version).same_source
+
+
+class Stubborn(TabularNet):
+    """Trains, but cannot be rebuilt: what a server would find out, training finds out first."""
+
+    def __init__(self, columns: int, width: int, built: list[int] = []) -> None:  # noqa: B006
+        if built:
+            raise RuntimeError("only once")
+        built.append(1)
+        super().__init__(columns=columns, width=width)
+
+
+def test_a_model_that_no_server_could_load_is_not_registered(registry: ModelRegistry) -> None:
+    with pytest.raises(Corrupt, match=r"clouds: its weights do not fit .*Stubborn: RuntimeError: only once"):
+        train(registry, using=with_(architecture=Stubborn))
+    with pytest.raises(NotFound):
+        registry.versions("clouds")
 
 
 # ------------------------------------------------------------------------------------------------------------ metrics
