@@ -9,20 +9,26 @@ from infra.providers.local import records
 from tests.infra.engine import Project
 
 
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The root of a project whose stack was initialised and nothing more."""
+    return Project(tmp_path_factory.mktemp("template") / "p", "counting").root
+
+
 @pytest.fixture
-def project(tmp_path: Path) -> Iterator[Project]:
+def project(tmp_path: Path, template: Path) -> Iterator[Project]:
     """A project with nothing in it."""
-    yield from _project(tmp_path / "p")
+    yield from _project(tmp_path / "p", template)
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+def shared(tmp_path_factory: pytest.TempPathFactory, template: Path) -> Iterator[Project]:
     """A project for the tests of one module, each of which brings up what it needs."""
-    yield from _project(tmp_path_factory.mktemp("shared") / "p")
+    yield from _project(tmp_path_factory.mktemp("shared") / "p", template)
 
 
-def _project(root: Path) -> Iterator[Project]:
-    made = Project(root, "counting")
+def _project(root: Path, template: Path) -> Iterator[Project]:
+    made = Project(root, "counting", template=template)
     yield made
     records.reap(made.qualified, home=made.home)
     left = made.processes()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import textwrap
@@ -35,14 +36,18 @@ class EngineFailed(AssertionError):
 
 @dataclass
 class Project:
-    """One project with one stack, its own state, its own Pulumi home and its own ISTHMUS_HOME."""
+    """One project with one stack, its own state, its own Pulumi home and its own ISTHMUS_HOME.
+
+    `template` is the root of a project of the same name that nothing was done with: copying it is quicker than the engine.
+    """
 
     root: Path
     name: str
     stack: str = "test"
+    template: Path | None = None
     home: Path = field(init=False)
     env: dict[str, str] = field(init=False)
-    program: str = field(init=False)
+    program: str = field(init=False, default="")
 
     def __post_init__(self) -> None:
         engine = tools.locate("pulumi")
@@ -53,12 +58,16 @@ class Project:
             **engine.env,
             "PULUMI_BACKEND_URL": f"file://{self.root / 'state'}",
             "PULUMI_HOME": str(self.root / "pulumi"),
+            "PULUMI_STACK": self.stack,
             "PULUMI_CONFIG_PASSPHRASE": "a passphrase nobody guesses",
             "ISTHMUS_HOME": str(self.home),
             "PYTHONPATH": str(ROOT),
         }
         self.engine = engine.argv
         self.folder = self.root / "project"
+        if self.template is not None:
+            shutil.copytree(self.template, self.root)
+            return
         (self.root / "state").mkdir(parents=True)
         self.folder.mkdir()
         self.write("")

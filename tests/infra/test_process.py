@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import urllib.request
 from pathlib import Path
 
@@ -14,7 +13,6 @@ import pytest
 
 from infra.providers.local import identity
 from infra.providers.local.ports import HIGHEST
-from infra.providers.local.records import list_records, reap
 from tests.deadline import until
 from tests.infra.engine import Project
 
@@ -108,16 +106,6 @@ def test_a_changed_argument_restarts_it_in_place_with_its_data_and_port(up: Proj
     assert [found.pid for found in up.processes()] == [up.outputs()["pid"]]
 
 
-def test_what_the_program_does_not_feel_is_updated_without_a_restart(up: Project) -> None:
-    before = up.outputs()
-    more = counter(keep_data=False, ready_timeout_seconds=33)
-    up.write(more.replace('"http": "http', '"page": "http'))
-    up.up()
-    after = up.outputs()
-    assert after["pid"] == before["pid"] and after["urls"] == {"page": before["urls"]["http"]}
-    assert up.records()[0].keep_data is False
-
-
 def test_another_program_replaces_it_and_the_old_one_ends_first(shared: Project) -> None:
     shared.write(counter())
     shared.up()
@@ -154,26 +142,6 @@ def test_one_that_dies_fails_at_once_and_one_that_never_gets_ready_in_time_with_
     assert "my secret is [secret]" in told
     assert re.search(r"hanging: gave up after 0.5 s: not ready: status 200 from http://127.0.0.1:\d+/", told)
     assert project.processes() == [] and project.records() == [] and "dying" not in project.state()
-
-
-def test_a_taken_port_is_told_with_its_holder(project: Project) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as holder:
-        port = holder.getsockname()[1]
-        project.write(counter().replace('ports=["http"]', f'ports={{"http": {port}}}'))
-        told = project.up(fails=True)
-    assert f"port {port} ('http') is taken by" in told and f"(pid {os.getpid()})" in told
-
-
-def test_two_stacks_of_one_home_run_side_by_side(project: Project) -> None:
-    project.write(counter())
-    project.up()
-    project.pulumi("stack", "init", "other")
-    project.up()
-    first, second = project.records(), list_records(f"{project.name}/other", project.home)
-    assert first[0].ports != second[0].ports and first[0].pid != second[0].pid
-    ended = reap(f"{project.name}/other", home=project.home)
-    assert [found.record.pid for found in ended] == [second[0].pid]
-    assert [found.pid for found in project.processes()] == [first[0].pid]
 
 
 def test_wrong_inputs_are_refused_before_anything_starts_each_with_its_name(project: Project) -> None:

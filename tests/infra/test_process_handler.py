@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -57,6 +58,38 @@ def test_an_update_whose_answer_was_lost_and_is_not_wanted_any_more_is_undone() 
     after = Process().update(CALL, seen, before.inputs)
     assert after["ports"] == before.outputs["ports"] and starts(before) == 3
     assert Process().read(CALL, State(before.id, before.inputs, after)) == State(before.id, before.inputs, after)
+
+
+def test_what_the_program_does_not_feel_is_updated_without_a_restart() -> None:
+    before = Process().create(CALL, counter())
+    news = counter(keep_data=False, ready_timeout_seconds=33.0, urls={"page": "http://{host}:{port.http}"})
+    after = Process().update(CALL, before, news)
+    assert after == before.outputs | {"urls": {"page": f"http://127.0.0.1:{before.outputs['ports']['http']}"}}
+    assert starts(before) == 1 and records.list_records()[0].keep_data is False
+
+
+def test_two_stacks_of_one_home_run_side_by_side_and_are_ended_apart() -> None:
+    other = Call("urn:pulumi:other::handling::isthmus:local:Process::counter")
+    one, two = Process().create(CALL, counter()), Process().create(other, counter())
+    assert one.outputs["ports"] != two.outputs["ports"] and one.outputs["data"] != two.outputs["data"]
+    assert [ended.record.pid for ended in records.reap("handling/other")] == [two.outputs["pid"]]
+    assert Process().read(CALL, one) == one
+    seen = Process().read(other, two)
+    assert seen is not None and seen.outputs["running"] is False
+
+
+def test_a_port_that_was_asked_for_by_number_and_is_taken_is_told_with_its_holder() -> None:
+    first = Process().create(CALL, counter())
+    port = first.outputs["ports"]["http"]
+    other = Call("urn:pulumi:test::handling::isthmus:local:Process::other")
+    ours = rf"port {port} \('http'\) is taken by counter of stack handling/test \(pid {first.outputs['pid']}\): end"
+    with pytest.raises(ProviderError, match=ours):
+        Process().create(other, {**counter(), "ports": {"http": port}})
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        port = holder.getsockname()[1]
+        with pytest.raises(ProviderError, match=rf"port {port} .* is taken by \S+ \(pid {os.getpid()}\)"):
+            Process().create(other, {**counter(), "ports": {"http": port}})
+    assert Process().create(other, {**counter(), "ports": {"http": port}}).outputs["ports"] == {"http": port}
 
 
 def test_a_port_that_is_taken_between_the_choice_and_the_start_is_given_up_for_another(
