@@ -40,6 +40,7 @@ TOOLS = {
         Tool("seaweedfs", "servers", "object storage with the S3 protocol", "Apache-2.0"),
         Tool("fake-gcs-server", "servers", "object storage with the GCS protocol", "BSD-2-Clause"),
         Tool("redis-server", "servers", "online features, caches, rate limits"),
+        Tool("postgres", "servers", "the relational database, for tests", "PostgreSQL"),
         Tool("java", "servers", "runs Kafka", "GPL-2.0-only WITH Classpath-exception-2.0"),
         Tool("kafka", "kafka", "the event log", "Apache-2.0"),
     )
@@ -51,7 +52,7 @@ NEEDED_MB = {
     "infra": 250,
     "runtime": 6500 if sys.platform == "linux" else 1500,
     "dev": 400,
-    "servers": 400,
+    "servers": 500,
     "kafka": 150,
     "engine": 3300,
     "go": 300,

@@ -172,6 +172,7 @@ _FINDERS = {
     "seaweedfs": lambda: _server("seaweedfs"),
     "fake-gcs-server": lambda: _server("fake-gcs-server"),
     "redis-server": _redis,
+    "postgres": lambda: _server("postgres"),
     "java": lambda: _server("java"),
     "kafka": _kafka,
 }

