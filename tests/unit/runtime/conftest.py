@@ -63,6 +63,8 @@ class Answer:
     status: int
     headers: dict[str, str]
     body: bytes
+    parts_read: int
+    """How many parts of the body the application asked for."""
 
     def json(self) -> Any:
         return msgspec.json.decode(self.body)
@@ -93,7 +95,11 @@ class Caller:
         pieces[-1]["more_body"] = hang_up
         messages = itertools.chain(pieces, itertools.repeat({"type": "http.disconnect"}))
 
+        read = 0
+
         async def receive() -> Mapping[str, Any]:
+            nonlocal read
+            read += 1
             return next(messages)
 
         async def send(message: Mapping[str, Any]) -> None:
@@ -103,7 +109,7 @@ class Caller:
         scope = {"type": "http", "method": method, "path": path, "query_string": query.encode(), "headers": listed}
         asyncio.run(self.edge(scope, receive, send))
         start, body = sent
-        return Answer(start["status"], {k.decode(): v.decode() for k, v in start["headers"]}, body["body"])
+        return Answer(start["status"], {k.decode(): v.decode() for k, v in start["headers"]}, body["body"], read)
 
     def post(self, target: str, document: object, headers: Mapping[str, str] | None = None) -> Answer:
         body = document if isinstance(document, bytes) else msgspec.json.encode(document)

@@ -15,6 +15,7 @@ from runtime.domain.problems import Kind, Problem
 from runtime.domain.signature import Signature, classifier
 from runtime.domain.tensors import ANY, Datatype, TensorSpec
 from runtime.serve.app import App
+from runtime.serve.http import DISCARD_BYTES
 from runtime.serve.meters import Meters
 from runtime.serve.model import Workers
 from runtime.serve.shelf import Shelf
@@ -221,6 +222,12 @@ def test_the_limit_holds_to_the_byte_without_a_declared_length(size: int, status
         there.ask("POST", "/v1/predict", gzip.compress(body), headers=JSON | {"content-encoding": "gzip"}).status
         == status
     )
+
+
+def test_of_a_body_without_end_no_more_is_held_than_the_limit_nor_read_than_a_moment_allows() -> None:
+    answer = caller().ask("POST", "/v1/predict", *[b" " * 100_000] * 500, headers=JSON)
+    assert answer.status == 413
+    assert answer.parts_read <= 11 + DISCARD_BYTES // 100_000
 
 
 @pytest.mark.parametrize(
