@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import ipaddress
 import json
+import logging
 import time
 from collections.abc import Callable
 from datetime import UTC
@@ -16,6 +17,8 @@ from adapters.settings import QueueSettings, reveal
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
+
+log = logging.getLogger(__name__)
 
 Token = tuple[str, float]
 """The token and when it expires, in seconds since the epoch."""
@@ -38,7 +41,7 @@ def client_config(section: QueueSettings, *, tokens: TokenSource | None = None) 
         config["ssl.ca.location"] = section.ca_file
     if tokens is not None or section.auth in ("aws-msk-iam", "gcp-oauth"):
         source = tokens or _token_source(section)
-        config |= {"sasl.mechanism": "OAUTHBEARER", "oauth_cb": _callback(source)}
+        config |= {"sasl.mechanism": "OAUTHBEARER", "oauth_cb": _Tokens(source)}
     elif section.auth != "none":
         username, password = reveal(section.username), reveal(section.password)
         if username is None or password is None:
@@ -73,19 +76,37 @@ def _is_loopback(broker: str) -> bool:
         return False
 
 
-def _callback(source: TokenSource) -> Callable[[str], Token]:
-    """librdkafka calls it from a thread of its own, first on connecting and then when 80% of a token's life is over."""
+class _Tokens:
+    """What librdkafka calls for a token, from a thread of its own: at first, and when 80% of a token's life is over.
 
-    def token(_: str) -> Token:
+    The first is made here, in the caller's thread, so that one who has no credentials hears it at once. When a later one
+    cannot be made, the last is given again while it lives, and librdkafka asks again before it ends.
+    """
+
+    def __init__(self, source: TokenSource) -> None:
+        self._source = source
+        self._last = self._make()
+        self._asked = False
+
+    def __call__(self, _: str) -> Token:
+        if not self._asked:
+            self._asked = True
+            return self._last
         try:
-            return source()
-        except Exception as error:
-            # The library puts this text into its error; the SDKs' own may quote parts of what they were given.
-            raise Denied(
-                f"no token for Kafka: {type(error).__name__}", cure="check this process's cloud credentials"
-            ) from error
+            self._last = self._make()
+        except Denied as error:
+            if self._last[1] <= time.time():
+                raise
+            log.warning("%s; the last token is used on", error)
+        return self._last
 
-    return token
+    def _make(self) -> Token:
+        try:
+            return self._source()
+        except Exception as error:
+            # An SDK's own text may quote parts of what it was given.
+            text = f"no token for Kafka: {type(error).__name__}"
+            raise Denied(text, cure="check this process's cloud credentials") from error
 
 
 def _token_source(section: QueueSettings) -> TokenSource:
@@ -118,10 +139,14 @@ def google_tokens(credentials: Credentials | None = None) -> TokenSource:
     """
     try:
         import google.auth
+        import google.auth.exceptions
         from google.auth.transport.requests import Request
     except ImportError as error:
         raise missing("google-auth", extra="gcp") from error
-    known: Any = credentials or google.auth.default(scopes=[_GOOGLE_SCOPE])[0]
+    try:
+        known: Any = credentials or google.auth.default(scopes=[_GOOGLE_SCOPE])[0]
+    except google.auth.exceptions.GoogleAuthError as error:
+        raise Denied("no Google credentials for Kafka", cure="run `gcloud auth application-default login`") from error
 
     def token() -> Token:
         # Always a new one: librdkafka asks only when most of the last one's life is over, and google-auth would give

@@ -24,6 +24,7 @@ LARGEST_BYTES = 1_000_000
 
 _RECORD_OVERHEAD_BYTES = 64
 _HEADER_OVERHEAD_BYTES = 10
+_SURELY_FITS_BYTES = 900_000
 _TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 
 
@@ -36,19 +37,32 @@ def check_topic(topic: str) -> str:
     return topic
 
 
-def check_record(record: Record, index: int) -> None:
-    """Raises Invalid for a record that no broker takes, naming its place in the batch."""
-    if not isinstance(record.value, bytes) or not (record.key is None or isinstance(record.key, bytes)):
-        raise Invalid("the key and value of a record are bytes", name=f"record {index}")
-    size = len(record.value) + len(record.key or b"") + len(record.id) + _RECORD_OVERHEAD_BYTES
-    if record.headers:
-        if ID in record.headers:
-            raise Invalid(f"the header {ID} is written from Record.id", name=f"record {index}", cure="set that instead")
-        size += sum(len(name) + 4 * len(value) + _HEADER_OVERHEAD_BYTES for name, value in record.headers.items())
+def check_records(records: Sequence[Record]) -> None:
+    """Raises Invalid for a record that no broker takes, naming its place, before anything of its batch is sent."""
+    for index, record in enumerate(records):
+        value, key = record.value, record.key
+        if (
+            type(value) is bytes
+            and key is None
+            and not record.headers
+            and len(value) + len(record.id) < _SURELY_FITS_BYTES
+        ):
+            continue
+        _check(index, value, key, record)
+
+
+def _check(index: int, value: object, key: object, record: Record) -> None:
+    name = f"record {index}"
+    if not isinstance(value, bytes) or not (key is None or isinstance(key, bytes)):
+        raise Invalid("the key and value of a record are bytes", name=name)
+    if ID in record.headers:
+        raise Invalid(f"the header {ID} is written from Record.id", name=name, cure="set that instead")
+    size = len(value) + len(key or b"") + len(record.id) + _RECORD_OVERHEAD_BYTES
+    size += sum(len(each) + len(encode_header(text)) + _HEADER_OVERHEAD_BYTES for each, text in record.headers.items())
     if size > LARGEST_BYTES:
         raise Invalid(
             f"{size:,} bytes, at most {LARGEST_BYTES:,} fit",
-            name=f"record {index}",
+            name=name,
             cure="put the body into object storage and publish its key",
         )
 

@@ -60,8 +60,7 @@ class KafkaQueue:
         self._known: set[str] = set()
 
     def publish(self, topic: str, records: Sequence[Record], *, timeout_seconds: float = 30.0) -> list[Position]:
-        for index, record in enumerate(records):
-            headers.check_record(record, index)
+        headers.check_records(records)
         deadline = time.monotonic() + timeout_seconds
         self._require(topic, timeout_seconds=min(timeout_seconds, ANSWER_SECONDS))
         if not records:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec  # pyright: ignore[reportPrivateImportUsage]
 
-from adapters.drivers.queue.kafka_errors import Trouble, classify
+from adapters.drivers.queue.kafka_errors import Trouble, classify, new_client
 from adapters.errors import Conflict, NotFound
 from adapters.ports import Position
 
@@ -35,8 +35,7 @@ class KafkaAdmin:
     def _client(self) -> AdminClient:
         with self._lock:
             if self._opened is None:
-                config: dict[str, Any] = {**self._config(), "error_cb": self._trouble.heard}
-                self._opened = AdminClient(config)
+                self._opened = new_client(AdminClient, {**self._config(), "error_cb": self._trouble.heard})
             return self._opened
 
     def partitions(self, topic: str, *, timeout_seconds: float = ANSWER_SECONDS) -> int:
@@ -164,7 +163,9 @@ class KafkaAdmin:
     ) -> dict[K, V]:
         while concurrent.futures.wait(futures.values(), timeout=0.05).not_done:
             client.poll(0)
-            self._trouble.check()
+            if self._trouble.refused:
+                self.close()  # the next question reads the credentials anew
+                self._trouble.check()
             if time.monotonic() > deadline:
                 raise TimeoutError
         return {key: future.result() for key, future in futures.items()}

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException
 
 from adapters.drivers.queue.feed import Rebalancing
 from adapters.errors import AdapterError, Conflict, DeadlineExceeded, Denied, Invalid, NotFound, Transient
 
+C = TypeVar("C")
 log = logging.getLogger(__name__)
 
 _KINDS: dict[type[AdapterError], tuple[int, ...]] = {
@@ -81,6 +84,14 @@ def classify(error: KafkaError | KafkaException, name: str) -> AdapterError:
     cause: KafkaError = error.args[0] if isinstance(error, KafkaException) else error
     kind = _KIND_OF.get(cause.code(), Transient)
     return kind(cause.str(), name=name, cure=_CURES.get(cause.code(), ""))
+
+
+def new_client(kind: Callable[[dict[str, Any]], C], config: dict[str, Any]) -> C:
+    """A client of the library, which takes its settings now and connects later."""
+    try:
+        return kind(config)
+    except KafkaException as error:
+        raise classify(error, str(config["bootstrap.servers"])) from error
 
 
 class Trouble:

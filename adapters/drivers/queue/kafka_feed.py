@@ -15,7 +15,7 @@ from confluent_kafka import Message as Raw
 
 from adapters.drivers.queue.aside import finishes
 from adapters.drivers.queue.feed import Chunk, Commits, Listener, Placement
-from adapters.drivers.queue.kafka_errors import Trouble, classify, log
+from adapters.drivers.queue.kafka_errors import Trouble, classify, log, new_client
 from adapters.drivers.queue.kafka_received import chunks, partition_of
 from adapters.drivers.queue.ledger import Partition
 from adapters.errors import AdapterError, Invalid, Transient
@@ -25,20 +25,22 @@ ANSWER_SECONDS = 10.0
 CLOSE_SECONDS = 10.0
 _SLICE_SECONDS = 0.2  # how long a refused login can go unnoticed
 _ANSWER_SLICE_SECONDS = 0.0005  # the library does not end a poll early when it was told of a commit
-_MOST_HELD = 2_000
+_NAP_SECONDS = 0.00005
+_AHEAD = 500  # records to fetch while a commit is under way
 
 
 class KafkaFeed:
     """One consumer. Its group callbacks run inside `poll`, `commit` and `close`, in the caller's thread."""
 
     def __init__(self, config: dict[str, Any], topics: Sequence[str], trouble: Trouble) -> None:
-        self._consumer = Consumer({**config, "on_commit": self._answered})
+        self._consumer = new_client(Consumer, {**config, "on_commit": self._answered})
         self._topics = list(topics)
         self._trouble = trouble
         self._group: str = config["group.id"]
         self._held: list[Raw] = []
         """Consumed and not yet returned: the library would not bring it again."""
         self._fault: AdapterError | None = None
+        self._mine: set[Partition] = set()
         self._unplaced: set[Partition] = set()
         self._admitted = False
         self._paused = False
@@ -68,7 +70,7 @@ class KafkaFeed:
             raws = [raw for raw in raws if self._is_record(raw)]
         if not raws:
             self._raise_fault()
-        return chunks(raws)
+        return chunks(raws, mixed=len(self._mine) != 1)
 
     def _consume(self, limit: int, deadline: float) -> None:
         """Hold whatever is here at once, else what comes first before the deadline. Callbacks run in here."""
@@ -83,9 +85,9 @@ class KafkaFeed:
         except KafkaException as error:
             raise classify(error, self._group) from error
 
-    def _top_up(self, limit: int) -> None:
+    def _top_up(self, limit: int, timeout_seconds: float = 0.0) -> None:
         if len(self._held) < limit:
-            more = self._consumer.consume(limit - len(self._held), 0.0)
+            more = self._consumer.consume(limit - len(self._held), timeout_seconds)
             self._held += more  # only now: a callback may just have taken back what was held
 
     def _take_one(self, timeout_seconds: float) -> None:
@@ -130,13 +132,21 @@ class KafkaFeed:
             while self._unanswered:
                 if time.monotonic() > deadline:
                     raise Transient(f"no answer to a commit within {ANSWER_SECONDS:g} s", name=self._group)
-                if len(self._held) > _MOST_HELD:
-                    self.pause(True)
-                self._take_one(_ANSWER_SLICE_SECONDS)  # what comes meanwhile is handed out next
+                self._await_answer()
         except KafkaException as error:
             raise classify(error, self._group) from error
         if self._refusals:
             raise self._refusals[-1]
+
+    def _await_answer(self) -> None:
+        """Fetch ahead meanwhile, up to a batch; past it, look for the answer with hardly any records."""
+        if len(self._held) < _AHEAD:
+            self._top_up(_AHEAD, _ANSWER_SLICE_SECONDS)
+            return
+        if len(self._held) > 4 * _AHEAD:
+            self.pause(True)
+        time.sleep(_NAP_SECONDS)
+        self._take_one(0.0)
 
     def _send(self, commits: Commits) -> None:
         offsets = [TopicPartition(each.topic, each.number, *commit) for each, commit in commits.items()]
@@ -202,7 +212,9 @@ class KafkaFeed:
 
     def _assigned(self, partitions: list[TopicPartition]) -> None:
         self._admitted = True
-        self._unplaced.update(Partition(each.topic, each.partition) for each in partitions)
+        coming = {Partition(each.topic, each.partition) for each in partitions}
+        self._mine |= coming
+        self._unplaced |= coming
         try:
             starts = [TopicPartition(*each.partition, each.offset) for each in self._place()]
         except AdapterError as error:
@@ -227,6 +239,7 @@ class KafkaFeed:
         """Those of them that the listener was told of; the others are forgotten."""
         gone = {Partition(each.topic, each.partition) for each in partitions}
         self._held = [raw for raw in self._held if partition_of(raw) not in gone]
+        self._mine -= gone
         known = gone - self._unplaced
         self._unplaced -= gone
         return sorted(known)

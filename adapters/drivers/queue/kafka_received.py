@@ -24,8 +24,8 @@ class KafkaReceived(Received):
         return _DECODERS[name](self.raw)
 
 
-def chunks(raws: list[Raw]) -> list[Chunk]:
-    """Records as they came, none of them an error.
+def chunks(raws: list[Raw], *, mixed: bool) -> list[Chunk]:
+    """Records as they came, none of them an error; `mixed` where they may be of several partitions.
 
     Built by maps over C functions: a Python loop here would cost more than the library's own work.
     """
@@ -39,7 +39,8 @@ def chunks(raws: list[Raw]) -> list[Chunk]:
     deque(map(_set_raw, messages, raws), maxlen=0)
     deque(map(_set_value, messages, values), maxlen=0)
     deque(map(_set_offset, messages, offsets), maxlen=0)
-    return [Chunk(partition_of(raws[run.start]), offsets[run], messages[run]) for run in _runs(raws)]  # type: ignore[arg-type]
+    runs = _runs(raws) if mixed else [slice(0, len(raws))]
+    return [Chunk(partition_of(raws[run.start]), offsets[run], messages[run]) for run in runs]  # type: ignore[arg-type]
 
 
 def partition_of(raw: Raw) -> Partition:

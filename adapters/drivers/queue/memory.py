@@ -47,8 +47,7 @@ class MemoryQueue:
         self._turn = 0
 
     def publish(self, topic: str, records: Sequence[Record], *, timeout_seconds: float = 30.0) -> list[Position]:
-        for index, record in enumerate(records):
-            headers.check_record(record, index)
+        headers.check_records(records)
         with self.changed:
             logs = self._logs(topic)
             positions = [self._append(topic, logs, record) for record in records]

@@ -12,7 +12,6 @@ What does not fit is left out, never wrong: records that it would have called do
 from __future__ import annotations
 
 import base64
-import binascii
 import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -73,7 +72,7 @@ def decode(watermark: int, text: str | None) -> Past:
     try:
         raw = base64.b64decode(encoded + "=" * (-len(encoded) % 4), altchars=b"-_", validate=True)
         return _parse(watermark, raw)
-    except (IndexError, binascii.Error):
+    except (IndexError, ValueError):
         return Past(watermark)
 
 
