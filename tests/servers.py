@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -94,7 +93,13 @@ def s3_server(bucket: str = "conformance") -> Iterator[ObjectServer]:
         folder = Path(name)
         (folder / "s3.json").write_text(json.dumps(_identities(server)))
         flags = ["-dir=.", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-webdav=false", "-admin.ui=false"]
-        flags += ["-s3.port.iceberg=0", "-s3.config=s3.json", "-s3.autoCreateBucket=false", f"-bucket={bucket}"]
+        flags += [
+            "-s3.port.iceberg=0",
+            "-s3.port.lance=0",
+            "-s3.config=s3.json",
+            "-s3.autoCreateBucket=false",
+            f"-bucket={bucket}",
+        ]
         flags += [f"-{flag}={port}" for flag, port in ports.items()]
         with process([_program("seaweedfs"), "mini", *flags], folder=folder, ready_url=url, name="seaweedfs"):
             _await_bucket(server)
@@ -195,11 +200,5 @@ def _post_json(url: str, document: object) -> None:
 
 
 def _end(server: subprocess.Popen[bytes]) -> None:
-    if server.poll() is not None:
-        return
-    server.send_signal(signal.SIGTERM)
-    try:
-        server.wait(END_SECONDS)
-    except subprocess.TimeoutExpired:
-        server.kill()
-        server.wait(END_SECONDS)
+    server.kill()  # nothing in the temporary folder is worth a second of saying goodbye
+    server.wait(END_SECONDS)

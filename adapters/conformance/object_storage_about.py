@@ -101,7 +101,10 @@ class AboutPromises:
         with pytest.raises(NotFound):
             storage.set_tags(f"{place}absent", {"a": "b"})
 
-    @pytest.mark.parametrize("tags", [{str(n): "" for n in range(11)}, {"": "x"}, {"a" * 129: ""}, {"a": "b" * 257}])
+    @pytest.mark.parametrize(
+        "tags",
+        [{str(n): "" for n in range(11)}, {"": "x"}, {"a" * 129: ""}, {"a": "b" * 257}, {"a": "b&c"}, {"a\n": ""}],
+    )
     def test_tags_that_some_store_would_refuse_are_invalid(
         self, storage: ObjectStorage, place: str, tags: dict[str, str]
     ) -> None:

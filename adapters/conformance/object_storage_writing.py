@@ -53,6 +53,13 @@ class WritingPromises:
         buffer[:] = b"later"
         assert storage.get(f"{place}k").body == b"first"
 
+    def test_writes_of_all_sizes_follow_each_other(self, storage: ObjectStorage, place: str) -> None:
+        for size in (3 * MEBIBYTE, 0, MEBIBYTE, 1, 2 * MEBIBYTE, 65_536, 0):
+            storage.put(f"{place}k", bytes(size))
+            assert storage.head(f"{place}k").size_bytes == size
+            with pytest.raises(Conflict):
+                storage.put(f"{place}k", bytes(size), if_version=ABSENT)
+
     def test_an_overwrite_replaces_body_and_metadata(self, storage: ObjectStorage, place: str) -> None:
         first = storage.put(f"{place}k", b"long first body", content_type="text/plain", metadata={"a": "1"})
         second = storage.put(f"{place}k", b"2nd")

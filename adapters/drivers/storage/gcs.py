@@ -9,12 +9,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, urlencode
 
-from google.api_core.exceptions import RequestRangeNotSatisfiable
-from google.auth.credentials import Signing
-from google.cloud.storage import Blob
-
 from adapters.drivers.storage import gcs_client, rules
 from adapters.drivers.storage.driver import Versions, raising
+from adapters.drivers.storage.gcs_client import Blob, RequestRangeNotSatisfiable, Signing
 from adapters.drivers.storage.gcs_errors import BY_STATUS, translating
 from adapters.drivers.storage.gcs_objects import CLASSES, Answer, Download, PartReader, Upload, generation, info, listed
 from adapters.drivers.storage.parts import PART_BYTES, one_or_parts

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from adapters import missing
+from adapters.drivers.storage.sockets import pools, stall_seconds
 from adapters.errors import Invalid
 from adapters.settings import reveal
 
@@ -17,16 +18,18 @@ if TYPE_CHECKING:
     from adapters.settings import StorageSettings
 
 try:
+    from google.api_core.exceptions import RequestRangeNotSatisfiable
     from google.api_core.retry import Retry
-    from google.auth.credentials import AnonymousCredentials
+    from google.auth.credentials import AnonymousCredentials, Signing
     from google.cloud import storage
+    from google.cloud.storage import Blob
     from google.cloud.storage.retry import DEFAULT_RETRY
     from requests.adapters import HTTPAdapter
     from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-
-    from adapters.drivers.storage import sockets
 except ImportError as error:
     raise missing("google-cloud-storage", extra="gcp") from error
+
+__all__ = ["Blob", "RequestRangeNotSatisfiable", "Signing", "bulk_store", "client", "part_retry", "timeouts"]
 
 CONNECTIONS: Final = 64
 CONNECT_SECONDS: Final = 3.0
@@ -45,8 +48,8 @@ def client(settings: StorageSettings) -> Client:
     session = made._http  # the library offers no other way to size the pool
     for scheme in ("https://", "http://"):
         adapter = HTTPAdapter(pool_maxsize=CONNECTIONS)
-        adapter.poolmanager.pool_classes_by_scheme = sockets.pools(
-            settings.timeout_seconds, HTTPConnectionPool, HTTPSConnectionPool
+        adapter.poolmanager.pool_classes_by_scheme = pools(
+            stall_seconds(settings), HTTPConnectionPool, HTTPSConnectionPool
         )
         session.mount(scheme, adapter)
     if settings.ca_file:
@@ -69,7 +72,7 @@ def credentials(settings: StorageSettings) -> Credentials | None:
 
 def timeouts(settings: StorageSettings) -> tuple[float, float]:
     """Seconds to connect and seconds without a byte, per request."""
-    return min(CONNECT_SECONDS, settings.timeout_seconds), settings.timeout_seconds
+    return min(CONNECT_SECONDS, settings.timeout_seconds), stall_seconds(settings)
 
 
 def part_retry(settings: StorageSettings) -> Retry:

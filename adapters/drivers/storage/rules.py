@@ -17,6 +17,7 @@ METADATA_BYTES: Final = 2048
 """S3's limit, the smallest: keys and values together."""
 PAGE: Final = 1000
 TAGS: Final = 10
+TAG_SIGNS: Final = " +-=._:/@"
 EXPIRES_SECONDS: Final = 7 * 24 * 3600
 """The longest that a Signature V4 URL may live."""
 
@@ -112,6 +113,8 @@ def check_tags(key: str, tags: Mapping[str, str]) -> dict[str, str]:
     for name, value in tags.items():
         if not 0 < len(name) <= 128 or len(value) > 256 or name.startswith("aws:"):
             raise Invalid(f"tag {name!r} is not 1 to 128 characters with a value of at most 256", name=key)
+        if not all(character.isalnum() or character in TAG_SIGNS for character in name + value):
+            raise Invalid(f"tag {name!r} has more than letters, digits, spaces and {TAG_SIGNS.strip()}", name=key)
     return dict(tags)
 
 

@@ -11,16 +11,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 from adapters.drivers.storage import rules, s3_client
 from adapters.drivers.storage.driver import Versions, raising
-from adapters.drivers.storage.parts import one_or_parts
+from adapters.drivers.storage.parts import in_parts, one_or_parts
 from adapters.drivers.storage.s3_client import Clients
+from adapters.drivers.storage.s3_copies import COPY_BYTES, copy_in_parts, quoted
 from adapters.drivers.storage.s3_errors import BY_STATUS, status_of, translating
-from adapters.errors import AdapterError
+from adapters.errors import AdapterError, Invalid
 from adapters.ports import Body, Capability, Object, ObjectInfo, Page, StorageClass, Version
 
 if TYPE_CHECKING:
     from adapters.drivers.storage.bulk import Bulk
     from adapters.settings import StorageSettings
 
+PUT_BYTES: Final = 5 << 30
+"""The longest body that S3 takes in one request."""
 CLASSES: Final = {StorageClass.HOT: "STANDARD", StorageClass.WARM: "STANDARD_IA", StorageClass.COLD: "GLACIER_IR"}
 TIERS: Final = {
     "STANDARD_IA": StorageClass.WARM,
@@ -106,6 +109,8 @@ class S3Storage:
         rules.check_key(key)
         about = _about(key, content_type, metadata, storage_class)
         content = rules.solid(body)
+        if len(content) > PUT_BYTES:
+            return self._upload(key, in_parts([content]), about, if_version)
         with translating(key, swap=if_version is not None):
             answer = self._client.put_object(
                 Bucket=self._bucket, Key=key, Body=content, **about, **_condition(if_version)
@@ -173,9 +178,16 @@ class S3Storage:
 
     def copy(self, source: str, target: str) -> Version:
         origin = {"Bucket": self._bucket, "Key": rules.check_key(source)}
-        with translating(source):
-            answer = self._client.copy_object(Bucket=self._bucket, Key=rules.check_key(target), CopySource=origin)
-        return _quoted(answer["CopyObjectResult"]["ETag"])
+        place = {"Bucket": self._bucket, "Key": rules.check_key(target)}
+        try:
+            with translating(source):
+                return quoted(self._client.copy_object(**place, CopySource=origin)["CopyObjectResult"]["ETag"])
+        except Invalid:
+            with translating(source):
+                known = self._client.head_object(**origin)
+            if known["ContentLength"] <= COPY_BYTES:
+                raise
+        return copy_in_parts(self._clients, origin, place, known)
 
     def get_many(self, keys: Iterable[str]) -> Iterator[Object]:
         return raising(self.get_each(keys))
@@ -216,6 +228,10 @@ class S3Storage:
         place = {"Bucket": self._bucket, "Key": rules.check_key(key)}
         with translating(key):
             known = self._client.head_object(**place)
+        wanted = CLASSES[StorageClass(storage_class)]
+        if known["ContentLength"] > COPY_BYTES:
+            copy_in_parts(self._clients, place, place, known, storage_class=wanted)
+            return
         with translating(key, swap=True):
             # A copy onto itself: both conditions, or a write in between would be undone by it. Its metadata is given
             # anew because some servers take a copy that changes only the class for one that changes nothing.
@@ -224,7 +240,7 @@ class S3Storage:
                 CopySource=place,
                 CopySourceIfMatch=known["ETag"],
                 IfMatch=known["ETag"],
-                StorageClass=CLASSES[StorageClass(storage_class)],
+                StorageClass=wanted,
                 MetadataDirective="REPLACE",
                 Metadata=known["Metadata"],
                 ContentType=known["ContentType"],
@@ -330,8 +346,3 @@ def _condition(if_version: Version | None) -> dict[str, str]:
     if if_version is None:
         return {}
     return {"IfMatch": if_version} if if_version else {"IfNoneMatch": "*"}
-
-
-def _quoted(tag: str) -> Version:
-    """An ETag as all other answers give it: some servers leave the quotes out of a copy's."""
-    return Version(tag if tag.startswith('"') else f'"{tag}"')

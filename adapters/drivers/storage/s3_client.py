@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from adapters import missing
+from adapters.drivers.storage.sockets import pools, stall_seconds
 from adapters.errors import Denied, Invalid
 from adapters.settings import reveal
 
@@ -18,8 +19,6 @@ try:
     import boto3
     from botocore.awsrequest import AWSHTTPConnectionPool, AWSHTTPSConnectionPool
     from botocore.config import Config
-
-    from adapters.drivers.storage import sockets
 except ImportError as error:
     raise missing("boto3", extra="aws") from error
 
@@ -37,12 +36,12 @@ class Clients:
         if not settings.bucket:
             raise Invalid("no bucket is set", name="storage.bucket", cure="`isthmus up` writes it")
         self.settings = settings
-        self.access_key, self.secret_key = reveal(settings.access_key), reveal(settings.secret_key)
-        if bool(self.access_key) != bool(self.secret_key):
+        access_key, secret_key = reveal(settings.access_key), reveal(settings.secret_key)
+        if bool(access_key) != bool(secret_key):
             raise Invalid("set both of access_key and secret_key, or neither", name="storage")
         self.session = boto3.Session(
-            aws_access_key_id=self.access_key,
-            aws_secret_access_key=self.secret_key,
+            aws_access_key_id=access_key,
+            aws_secret_access_key=secret_key,
             region_name=settings.region or ("us-east-1" if settings.endpoint else None),
         )
         self.once: Any = self._client(attempts=1)
@@ -54,6 +53,8 @@ class Clients:
 
     def _client(self, attempts: int) -> Any:
         compatible = bool(self.settings.endpoint)
+        # By name of the host, or signed URLs would be of a host that redirects away from their signature.
+        by_path = compatible or "." in self.settings.bucket
         # Stores other than AWS often refuse the trailing checksums that the SDK adds by default.
         checksums: Any = "when_required" if compatible else "when_supported"
         client: Any = self.session.client(
@@ -62,19 +63,19 @@ class Clients:
             verify=self.settings.ca_file or None,
             config=Config(
                 signature_version="s3v4",
-                s3={"addressing_style": "path" if compatible else "auto"},
+                s3={"addressing_style": "path" if by_path else "virtual"},
                 request_checksum_calculation=checksums,
                 response_checksum_validation=checksums,
                 retries={"mode": "standard", "total_max_attempts": attempts},
                 max_pool_connections=CONNECTIONS,
                 connect_timeout=min(CONNECT_SECONDS, self.settings.timeout_seconds),
-                read_timeout=self.settings.timeout_seconds,
+                read_timeout=stall_seconds(self.settings),
                 tcp_keepalive=True,
             ),
         )
         # botocore has no setting for the classes of its connections.
-        client._endpoint.http_session._manager.pool_classes_by_scheme = sockets.pools(
-            self.settings.timeout_seconds, AWSHTTPConnectionPool, AWSHTTPSConnectionPool
+        client._endpoint.http_session._manager.pool_classes_by_scheme = pools(
+            stall_seconds(self.settings), AWSHTTPConnectionPool, AWSHTTPSConnectionPool
         )
         return client
 

@@ -17,8 +17,15 @@ from adapters.drivers.storage.deadline import seconds_left
 if TYPE_CHECKING:
     from urllib3.connectionpool import HTTPConnectionPool
 
+    from adapters.settings import StorageSettings
+
 WRITE_BYTES: Final = 1 << 20
 """Sent at once: a socket's limit is over all bytes of one call."""
+
+
+def stall_seconds(settings: StorageSettings) -> float:
+    """How long a connection may stand still: half of what an operation may take, so that there is time for another."""
+    return settings.timeout_seconds / 2
 
 
 def pools(stall_seconds: float, http: type[Any], https: type[Any]) -> dict[str, type[HTTPConnectionPool]]:
@@ -59,10 +66,13 @@ class _Socket:
             self._sock.sendall(rest[:WRITE_BYTES])
             rest = rest[WRITE_BYTES:]
 
-    def makefile(self, mode: str = "rb", buffering: int = -1) -> io.BufferedReader:
-        """The bytes that arrive, as http.client reads them."""
+    def makefile(self, mode: str = "rb", buffering: int = -1) -> io.BufferedReader | socket.SocketIO:
+        """The bytes that arrive, as http.client reads them; unbuffered with 0, as botocore reads a `100 Continue`."""
         self._sock._io_refs += 1  # as socket.makefile counts, so that closing waits for the file
-        return io.BufferedReader(_Arriving(self._sock, "rb"), buffering if buffering > 0 else io.DEFAULT_BUFFER_SIZE)
+        arriving = _Arriving(self._sock, "rb")
+        if buffering == 0:
+            return arriving
+        return io.BufferedReader(arriving, buffering if buffering > 0 else io.DEFAULT_BUFFER_SIZE)
 
 
 class _Arriving(socket.SocketIO):
