@@ -47,16 +47,19 @@ class Model:
         return self.manifest.signature
 
 
-def load(registry: ModelRegistry, record: ModelVersion, *, allowed: Collection[str], device: str) -> Model:
-    """Verified, rebuilt and warm: its samples have been answered. Raises what `runtime.registry.package.load` raises.
-
-    torch is imported here and nowhere else in serving, so that the process answers before it has it.
-    """
+def prepare() -> None:
+    """Import torch, which takes seconds. Only here and on the loading thread, so that the process answers before it has it."""
     import torch
 
-    from runtime.registry import package
+    import runtime.registry.package  # noqa: F401
 
     torch.set_num_threads(1)
+
+
+def load(registry: ModelRegistry, record: ModelVersion, *, allowed: Collection[str], device: str) -> Model:
+    """Verified, rebuilt and warm: its samples have been answered. Raises what `runtime.registry.package.load` raises."""
+    from runtime.registry import package
+
     device = package.pick_device(device)
     loaded = package.load(registry, record, allowed=allowed, device=device)
     signature = loaded.manifest.signature

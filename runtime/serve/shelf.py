@@ -9,7 +9,7 @@ from adapters.errors import AdapterError, DeadlineExceeded, NotFound, Transient
 from adapters.ports import ModelRegistry
 from runtime.domain.problems import Kind, Problem
 from runtime.domain.reference import Reference
-from runtime.serve.model import Model, load
+from runtime.serve.model import Model, load, prepare
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,7 @@ class Shelf:
         A model that is not registered yet, or a registry that does not answer, leaves `ready` false: call again. Anything
         else that keeps a model from being loaded is raised, and waiting would not mend it.
         """
+        prepare()  # while the models are perhaps still being trained
         for reference in self.references:
             if reference in self.view.by_reference:
                 continue

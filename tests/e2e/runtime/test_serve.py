@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import signal
 import socket
 import struct
 import threading
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -145,6 +147,7 @@ def test_a_server_that_starts_before_its_model_waits_for_it_and_then_serves(
         status, headers, _ = server.ask("GET", "/v2/health/ready")
         assert (status, headers["content-type"]) == (503, "application/problem+json")
         assert server.ask("POST", "/v1/predict", b'{"model": "tumor", "inputs": [[1]]}')[0] == 503
+        until(lambda: "waiting for" in server.said, seconds=60, what="the first look at the registry")
         platform.run(
             "runtime.registry.main", "copy", "tumor:1", "--to", str(empty_platform.settings), "--alias", "champion"
         )
@@ -249,20 +252,22 @@ def test_sigterm_does_not_wait_for_a_body_that_never_comes(platform: Platform) -
         assert server.process.returncode == 0
 
 
-def test_sigterm_ends_a_server_whose_storage_does_not_answer(platform: Platform, tmp_path) -> None:
+@pytest.mark.parametrize("moment", ["while torch is being imported", "while the storage does not answer"])
+def test_sigterm_ends_a_server_that_is_still_loading(platform: Platform, tmp_path: Path, moment: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         document = json.loads(platform.settings.read_text())
         document["storage"]["endpoint"] = f"http://127.0.0.1:{silent.getsockname()[1]}"
         settings = tmp_path / "settings.json"
         settings.write_text(json.dumps(document))
         mute = Platform(settings, platform.environment | {"ISTHMUS_SETTINGS": str(settings)})
-        with mute.serving("--models", "tumor", ready=False) as server:
+        with mute.serving("--models", "tumor", ready=False) as server, contextlib.ExitStack() as held:
             server.until_live()
-            silent.settimeout(20)
-            connection, _ = silent.accept()  # it is asking the storage now
+            if "storage" in moment:
+                silent.settimeout(60)
+                held.enter_context(silent.accept()[0])  # it is asking now, and gets no answer
             assert server.terminate() < 5
             assert server.process.returncode == 0
-            connection.close()
+            assert "Traceback" not in server.said
 
 
 def test_a_taken_port_is_one_sentence_and_not_shared(platform: Platform, server: Server) -> None:
