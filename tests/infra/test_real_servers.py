@@ -14,7 +14,7 @@ from tests.infra.test_stores import SEAWEEDFS
 
 PROGRAM = f"""
     SEAWEEDFS = {SEAWEEDFS | {"ready": None}!r}
-    SEAWEEDFS["ready"] = [Http("s3", "/healthz")]
+    SEAWEEDFS["ready"] = [Http("master", "/dir/assign"), Http("s3", "/healthz")]
 
     redis = Process(
         "redis",

@@ -51,7 +51,11 @@ SEAWEEDFS: dict[str, Any] = {
     "ports": dict.fromkeys([*SEAWEEDFS_PORTS, *(f"{name}_grpc" for name in SEAWEEDFS_PORTS)], 0),
     "secrets": ["access_key", "secret_key"],
     "files": {"s3.json": json.dumps(IDENTITIES)},
-    "ready": [{"kind": "http", "port": "s3", "path": "/healthz"}],
+    # Its own health pages answer before it takes objects: for up to 20 s after a kill. This one asks for a place for one.
+    "ready": [
+        {"kind": "http", "port": "master", "path": "/dir/assign"},
+        {"kind": "http", "port": "s3", "path": "/healthz"},
+    ],
 }
 FAKE_GCS: dict[str, Any] = {
     "program": "fake-gcs-server",
