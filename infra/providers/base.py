@@ -205,9 +205,14 @@ def _compare(old: Any, new: Any, path: Path) -> list[tuple[Path, ChangeKind]]:
         return [found for key in keys for found in _compare(old.get(key), new.get(key), (*path, key))]
     if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         return [found for i, pair in enumerate(zip(old, new, strict=True)) for found in _compare(*pair, (*path, i))]
-    if new is not UNKNOWN and old == new and isinstance(old, bool) == isinstance(new, bool):
+    if _same(old, new):
         return []
     return [(path, "add" if old is None else "delete" if new is None else "update")]
+
+
+def _same(old: Any, new: Any) -> bool:
+    # To Python, True equals 1; to the engine it does not.
+    return new is not UNKNOWN and old == new and isinstance(old, bool) == isinstance(new, bool)
 
 
 def failure(path: Path | str, reason: str) -> Failure:

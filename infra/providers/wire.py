@@ -52,17 +52,7 @@ def decode(struct: struct_pb2.Struct, secrets: Secrets | None = None) -> Propert
 def _decode(value: struct_pb2.Value, path: Path, secrets: Secrets) -> Any:
     kind = value.WhichOneof("kind")
     if kind == "struct_value":
-        fields = value.struct_value.fields
-        signature = fields[SIGNATURE].string_value if SIGNATURE in fields else ""
-        if signature == SECRET:
-            return _decode_secret(fields["value"], path, secrets)
-        if signature == OUTPUT:
-            if "value" not in fields:
-                return UNKNOWN
-            if "secret" in fields and fields["secret"].bool_value:
-                return _decode_secret(fields["value"], path, secrets)
-            return _decode(fields["value"], path, secrets)
-        return {key: _decode(item, (*path, key), secrets) for key, item in fields.items()}
+        return _decode_struct(value.struct_value, path, secrets)
     if kind == "list_value":
         return [_decode(item, (*path, index), secrets) for index, item in enumerate(value.list_value.values)]
     if kind == "string_value":
@@ -71,6 +61,25 @@ def _decode(value: struct_pb2.Value, path: Path, secrets: Secrets) -> Any:
         number = value.number_value
         return int(number) if number.is_integer() and abs(number) < 2**53 else number
     return value.bool_value if kind == "bool_value" else None
+
+
+def _decode_struct(struct: struct_pb2.Struct, path: Path, secrets: Secrets) -> Any:
+    fields = struct.fields
+    signature = fields[SIGNATURE].string_value if SIGNATURE in fields else ""
+    if signature == SECRET:
+        return _decode_secret(fields["value"], path, secrets)
+    if signature == OUTPUT:
+        return _decode_output(struct, path, secrets)
+    return {key: _decode(item, (*path, key), secrets) for key, item in fields.items()}
+
+
+def _decode_output(struct: struct_pb2.Struct, path: Path, secrets: Secrets) -> Any:
+    """A value with its dependencies; one without a value is not known yet."""
+    fields = struct.fields
+    if "value" not in fields:
+        return UNKNOWN
+    secret = "secret" in fields and fields["secret"].bool_value
+    return (_decode_secret if secret else _decode)(fields["value"], path, secrets)
 
 
 def _decode_secret(value: struct_pb2.Value, path: Path, secrets: Secrets) -> Any:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from infra.providers.base import Change, compare
 from infra.providers.values import UNKNOWN, Secret, has_unknown, show
-from infra.providers.wire import SECRET, SIGNATURE, Secrets, decode, encode
+from infra.providers.wire import OUTPUT, SECRET, SIGNATURE, Secrets, decode, encode
 
 texts = st.text(max_size=20)
 scalars = (
@@ -102,3 +102,15 @@ def test_a_thousand_random_edits_are_each_found_where_they_were_made() -> None:
 
 def test_unknown_is_found_however_deep() -> None:
     assert has_unknown({"a": [{"b": UNKNOWN}]}) and not has_unknown({"a": [{"b": None}]})
+
+
+def test_a_value_sent_with_its_dependencies_is_unwrapped_and_one_without_a_value_is_unknown() -> None:
+    wrapped: dict[str, Any] = {SIGNATURE: OUTPUT, "dependencies": ["urn:pulumi:a::b::c::d"]}
+    secrets = Secrets()
+    sent = {
+        "known": {**wrapped, "value": 1},
+        "unknown": wrapped,
+        "hidden": {**wrapped, "value": "hunter22", "secret": True},
+    }
+    assert decode(encode(sent), secrets) == {"known": 1, "unknown": UNKNOWN, "hidden": "hunter22"}
+    assert secrets.paths == {("hidden",)}
