@@ -92,35 +92,43 @@ class App:
         self._document = openapi(self.router.routes, title=NAME, version=VERSION)
 
     def _routes(self) -> list[Route]:
-        page, listed, samples = (
-            "text/html",
-            "The models served here",
-            "Held-out rows to try, of models whose data is public",
-        )
         limit = {"limit": f"how many, 1 to {MAX_SAMPLES}"}
         routes = [
-            Route("GET", "/", self.page, "The models served here, and a request to try", page),
+            Route("GET", "/", self.page, "The models served here, and a request to try", "text/html"),
             Route("GET", "/openapi.json", self.document, "This document", JSON),
             Route("GET", "/problems/{slug}", self.problem, "What a problem's type means", "text/plain"),
             Route(
                 "POST", "/v1/predict", self.predict, "Labels for rows", v1.PredictResponse, v1.PredictRequest, PREDICT
             ),
-            Route("GET", "/v1/models", self.models, listed, Catalogue),
-            Route("GET", "/v1/models/{name}/samples", self.samples, samples, Samples, problems=SAMPLES, query=limit),
+            Route("GET", "/v1/models", self.models, "The models served here", Catalogue),
+            Route(
+                "GET",
+                "/v1/models/{name}/samples",
+                self.samples,
+                "Held-out rows to try",
+                Samples,
+                problems=SAMPLES,
+                query=limit,
+            ),
             Route("GET", "/v2", self.server, "The server and its protocol extensions", oip.ServerMetadata),
             Route("GET", "/v2/health/live", self.live, "Whether the process answers", Live),
             Route("GET", "/v2/health/ready", self.ready, "Whether every model is loaded", Ready, problems=UNREADY),
         ]
         for path, which in ((MODEL, "a model's default version"), (MODEL_VERSION, "one version of a model")):
-            takes, loaded, infers = (
-                f"What {which} takes and gives",
-                f"Whether {which} is loaded",
-                f"Inference on {which}",
-            )
             routes += [
-                Route("GET", path, self.metadata, takes, oip.ModelMetadata, problems=ABSENT),
-                Route("GET", f"{path}/ready", self.model_ready, loaded, ModelReady, problems=ABSENT),
-                Route("POST", f"{path}/infer", self.infer, infers, oip.InferResponse, oip.InferRequest, INFER),
+                Route("GET", path, self.metadata, f"What {which} takes and gives", oip.ModelMetadata, problems=ABSENT),
+                Route(
+                    "GET", f"{path}/ready", self.model_ready, f"Whether {which} is loaded", ModelReady, problems=ABSENT
+                ),
+                Route(
+                    "POST",
+                    f"{path}/infer",
+                    self.infer,
+                    f"Inference on {which}",
+                    oip.InferResponse,
+                    oip.InferRequest,
+                    INFER,
+                ),
             ]
         return routes
 

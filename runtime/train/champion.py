@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from adapters.errors import Conflict, NotFound
+from adapters.errors import Conflict, Invalid, NotFound
 from adapters.ports import ModelRegistry, ModelVersion
 from runtime.domain.reference import CHAMPION
 
@@ -27,7 +27,7 @@ def challenge(
     """Point `champion` at the challenger if it is at least as good on the same held-out rows, by compare-and-swap.
 
     `remeasure` gives a champion's metric on the challenger's held-out rows; it is asked only when the champion was measured
-    on other rows. Raises Conflict when other trainings kept winning the race.
+    on other rows, and an Invalid from it leaves the champion where it is. Raises Conflict when others kept winning the race.
     """
     score = challenger.metrics.get(metric)
     if score is None:
@@ -65,7 +65,10 @@ def _compare(
     if champion.version == challenger.version:
         return Verdict(True, "it is the champion already")
     same_rows = champion.lineage.get("data") == challenger.lineage.get("data")
-    bar = champion.metrics.get(metric, -math.inf) if same_rows else remeasure(champion)
+    try:
+        bar = champion.metrics.get(metric, -math.inf) if same_rows else remeasure(champion)
+    except Invalid as error:
+        return Verdict(False, str(error))
     is_good = score >= bar
     relation = "at least" if is_good else "below"
     return Verdict(is_good, f"its {metric} {score:.4f} is {relation} the {bar:.4f} of version {champion.version}")

@@ -82,11 +82,9 @@ def run(
             outputs = package.predict(loaded.module, recipe.signature, data.test.inputs)
             return recipe.evaluate(outputs, data.test.targets)[recipe.metric]
         except (AdapterError, KeyError) as error:
-            raise Invalid(
-                f"the champion, version {champion.version}, was measured on other data and cannot be measured on this: {error}",
-                name=recipe.model,
-                cure=f"move the alias yourself: python -m runtime.registry.main alias {recipe.model} champion N",
-            ) from error
+            what = f"version {champion.version} was measured on other rows, and cannot be measured on these: {error}"
+            cure = f"to replace it all the same: python -m runtime.registry.main alias {recipe.model} champion {version.version}"
+            raise Invalid(what, cure=cure) from error
 
     verdict = challenge(registry, version, recipe.metric, remeasure=remeasure)
     state = "is champion" if verdict.promoted else "is not made champion"

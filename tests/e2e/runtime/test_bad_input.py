@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.runtime.conftest import Server
+from tests.e2e.runtime.processes import Server
 
 INFER, PREDICT = "/v2/models/digits/infer", "/v1/predict"
 ROW = [0.0] * 64

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from tests.deadline import until
-from tests.e2e.runtime.conftest import Platform, Server
+from tests.e2e.runtime.processes import ROOT, Platform, Server
 
 
 def samples(server: Server, model: str) -> tuple[np.ndarray, list[str]]:
@@ -101,6 +101,15 @@ def test_only_the_asked_outputs_come_and_classification_names_labels(server: Ser
     (output,) = server.post("/v2/models/tumor/infer", request)["outputs"]
     assert (output["datatype"], output["shape"]) == ("BYTES", [1, 1])
     assert output["data"][0].split(":")[2] == labels[0]
+
+
+def test_the_command_on_the_serving_page_gives_the_answer_that_stands_there(server: Server) -> None:
+    page = (ROOT / "docs" / "serving.md").read_text()
+    body = re.search(r"-d '(\{.*?\})'", page)
+    assert body is not None
+    answer = server.post("/v1/predict", body.group(1).encode())
+    assert (answer["model"], answer["predictions"][0]["label"]) == ("digits", "0")
+    assert answer["predictions"][0]["score"] > 0.99
 
 
 def test_the_page_and_its_command_work_as_pasted(server: Server) -> None:

@@ -13,7 +13,7 @@ import pytest
 from adapters import connect
 from adapters.settings import Settings
 from runtime.train import data, metrics
-from tests.e2e.runtime.conftest import ROOT, Platform, Server
+from tests.e2e.runtime.processes import ROOT, Platform, Server
 from tests.servers import gcs_server
 
 TRAIN, MODELS, PREDICT, PROBE = (

@@ -224,6 +224,20 @@ def test_a_champion_on_other_data_is_really_measured_again(registry: ModelRegist
 # ------------------------------------------------------------------------------------------------------------ package
 
 
+def test_a_champion_that_cannot_be_measured_stays_and_the_line_says_why_and_how_to_replace_it(
+    registry: ModelRegistry,
+) -> None:
+    registry.register("clouds", {"model.json": b"{}"}, metrics={"accuracy": 0.5}, lineage={"data": "others"})
+    registry.set_alias("clouds", "champion", 1)
+    verdict = train(registry).verdict
+    assert not verdict.promoted
+    assert verdict.reason.startswith(
+        "version 1 was measured on other rows, and cannot be measured on these: clouds:1: model.json"
+    )
+    assert verdict.reason.endswith("alias clouds champion 2")
+    assert registry.get("clouds", "champion").version == 1
+
+
 def test_a_packaged_model_comes_back_with_the_same_answers(registry: ModelRegistry) -> None:
     version = train(registry).version
     loaded = package.load(registry, version)
