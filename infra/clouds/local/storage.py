@@ -66,7 +66,8 @@ def _s3(spec: PlatformSpec) -> Process:
         ports=[*ports, *(f"{name}_grpc" for name in ports)],
         secrets=["access_key", "secret_key"],
         files={"s3.json": IDENTITIES},
-        ready=[Http("s3", "/healthz")],
+        # Its health answers before it can write: only once the master has a place for an object is it of use.
+        ready=[Http("master", "/dir/assign"), Http("s3", "/healthz")],
         urls={"s3": "http://{host}:{port.s3}"},
     )
     Bucket(

@@ -9,7 +9,8 @@ from msgspec import Meta
 
 from infra.providers.base import Call, Change, Checked, Difference, Failure, Resource, State, compare
 from infra.providers.inputs import check_inputs, known, parse
-from infra.providers.local.stores import Store, Unreachable, open_store
+from infra.providers.local.store import Store, Unreachable
+from infra.providers.local.stores import open_store
 from infra.providers.values import UNKNOWN, Properties
 
 BucketName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]

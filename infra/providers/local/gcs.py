@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from infra.providers.base import ProviderError
-from infra.providers.local.stores import Unreachable
+from infra.providers.local.store import Unreachable
 
 _TIMEOUT_SECONDS = 5.0
 _PROJECT = "local"

@@ -11,7 +11,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
 from infra.providers.base import ProviderError
-from infra.providers.local.stores import Unreachable
+from infra.providers.local.store import Unreachable
 
 _TIMEOUT_SECONDS = 5
 _REGION = "us-east-1"
