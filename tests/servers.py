@@ -15,7 +15,7 @@ import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.deadline import until
@@ -82,9 +82,17 @@ def process(
 
 
 @contextlib.contextmanager
-def s3_server(bucket: str = "conformance") -> Iterator[ObjectServer]:
-    """SeaweedFS with one bucket, an administrator and a reader."""
-    names = ("s3.port", "s3.port.grpc", "master.port", "master.port.grpc", "volume.port", "volume.port.grpc")
+def s3_server(bucket: str = "conformance", *, certificate: Path | None = None) -> Iterator[ObjectServer]:
+    """SeaweedFS with one bucket, an administrator and a reader; behind TLS with a PEM file of key and certificate."""
+    names = (
+        "s3.port",
+        "s3.port.https",
+        "s3.port.grpc",
+        "master.port",
+        "master.port.grpc",
+        "volume.port",
+        "volume.port.grpc",
+    )
     names += ("filer.port", "filer.port.grpc", "admin.port", "admin.port.grpc", "metricsPort")
     ports = dict(zip(names, free_ports(len(names)), strict=True))
     url = f"http://127.0.0.1:{ports['s3.port']}"
@@ -100,10 +108,12 @@ def s3_server(bucket: str = "conformance") -> Iterator[ObjectServer]:
             "-s3.autoCreateBucket=false",
             f"-bucket={bucket}",
         ]
-        flags += [f"-{flag}={port}" for flag, port in ports.items()]
+        flags += [f"-{flag}={port}" for flag, port in ports.items() if certificate or flag != "s3.port.https"]
+        if certificate:
+            flags += [f"-s3.cert.file={certificate}", f"-s3.key.file={certificate}"]
         with process([_program("seaweedfs"), "mini", *flags], folder=folder, ready_url=url, name="seaweedfs"):
             _await_bucket(server)
-            yield server
+            yield replace(server, url=f"https://127.0.0.1:{ports['s3.port.https']}") if certificate else server
 
 
 @contextlib.contextmanager

@@ -146,7 +146,7 @@ DIFFERENCES = (
     ),
     Difference(
         SEAWEEDFS,
-        "test_a_key_is_no_path[back\\\\slash]",
+        r"test_a_key_is_no_path[back\\slash]",
         "a backslash is taken for a slash",
         _FILES,
         takes_a_backslash_for_a_slash,
@@ -224,5 +224,6 @@ def table() -> str:
 
 
 def sentence(promise: str) -> str:
-    """The name of a test as the sentence that it is."""
-    return promise.removeprefix("test_").replace("_", " ")
+    """The name of a test as the sentence that it is, with the case that is meant."""
+    name, _, case = promise.removeprefix("test_").partition("[")
+    return name.replace("_", " ") + (f" ({case.rstrip(']')})" if case else "")

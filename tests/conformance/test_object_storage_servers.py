@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote
 
 import httpx
+import msgspec
 import pytest
 
 from adapters.drivers.storage import gcs, s3
 from adapters.drivers.storage.bulk import Bulk
+from adapters.drivers.storage.deadline import bounded
 from adapters.drivers.storage.gcs_client import bulk_store
 from adapters.drivers.storage.gcs_errors import BY_STATUS
 from adapters.drivers.storage.s3_copies import copy_in_parts
-from adapters.errors import Conflict
+from adapters.errors import Conflict, Denied, Transient
 from adapters.ports import StorageClass
 from adapters.settings import Secret, StorageSettings
+from tests.certificates import Authority
 from tests.servers import ObjectServer, gcs_server, s3_server
 
 MEBIBYTE = 1 << 20
@@ -27,16 +31,26 @@ BODY = b"".join(bytes([number]) * MEBIBYTE for number in range(11))
 
 
 @pytest.fixture(scope="module")
-def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[s3.S3Storage]:
+def secret(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Secret]:
+    """A reference to a value, as settings want it."""
     folder = tmp_path_factory.mktemp("secrets")
+
+    def reference(value: str) -> Secret:
+        path = folder / value
+        path.write_text(value)
+        return Secret(f"file:{path}")
+
+    return reference
+
+
+@pytest.fixture(scope="module")
+def seaweedfs(secret: Callable[[str], Secret]) -> Iterator[s3.S3Storage]:
     with s3_server() as server:
-        (folder / "access").write_text(server.access_key)
-        (folder / "secret").write_text(server.secret_key)
         section = StorageSettings(
             bucket=server.bucket,
             endpoint=server.url,
-            access_key=Secret(f"file:{folder}/access"),
-            secret_key=Secret(f"file:{folder}/secret"),
+            access_key=secret(server.access_key),
+            secret_key=secret(server.secret_key),
         )
         with closing(s3.open(section)) as storage:
             yield storage
@@ -101,6 +115,48 @@ def test_a_body_past_the_limit_of_one_request_goes_in_parts(
     assert version.endswith('-2"')
     with pytest.raises(Conflict):
         seaweedfs.put("long", BODY, if_version=seaweedfs.put("other", b""))
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="module")
+def tls(authority: Authority, secret: Callable[[str], Secret]) -> Iterator[StorageSettings]:
+    with s3_server(certificate=authority.server_file) as server:
+        yield StorageSettings(
+            bucket=server.bucket,
+            endpoint=server.url,
+            access_key=secret(server.access_key),
+            secret_key=secret(server.secret_key),
+            ca_file=str(authority.ca_file),
+            timeout_seconds=20.0,
+        )
+
+
+def test_a_store_behind_a_certificate_of_ones_own_is_reached(tls: StorageSettings) -> None:
+    with closing(s3.open(tls)) as storage:
+        storage.put("long", BODY)
+        assert storage.get("long").body == BODY
+        assert b"".join(storage.stream("long", chunk_bytes=MEBIBYTE)) == BODY
+        assert len(storage.put_many((f"many/{number}", b"%d" % number) for number in range(10))) == 10
+        assert [one.body for one in storage.get_many(["many/3", "many/7"])] == [b"3", b"7"]
+
+
+def test_the_deadline_holds_behind_tls_too(tls: StorageSettings) -> None:
+    with closing(s3.open(tls)) as storage:
+        storage.put("long", BODY)
+        with bounded(time.monotonic() + 10.0):
+            assert storage.get("long").body == BODY
+        with bounded(time.monotonic()), pytest.raises(Transient):
+            storage.get("long")
+
+
+def test_a_store_whose_certificate_nobody_signed_is_denied_with_the_cure(tls: StorageSettings) -> None:
+    stranger = s3.open(msgspec.structs.replace(tls, ca_file=""))
+    with closing(stranger), pytest.raises(Denied, match=r"set storage\.ca_file"):
+        stranger.get("k")
 
 
 @pytest.fixture(scope="module")

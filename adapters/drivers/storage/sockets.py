@@ -8,8 +8,7 @@ stalled read is.
 
 from __future__ import annotations
 
-import io
-import socket
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from adapters.drivers.storage.deadline import seconds_left
@@ -40,7 +39,8 @@ def _keeping(pool: type[Any], stall_seconds: float) -> type[HTTPConnectionPool]:
             if left is not None and (self.timeout is None or left < self.timeout):
                 self.timeout = left
             super().connect()
-            self.sock = _Socket(self.sock, stall_seconds)
+            # The socket itself and no wrapper around it: TLS or not, everything else about it stays as it is.
+            self.sock.__class__ = _bounded(type(self.sock), stall_seconds)
 
     class Pool(pool):
         ConnectionCls = Connection
@@ -48,41 +48,33 @@ def _keeping(pool: type[Any], stall_seconds: float) -> type[HTTPConnectionPool]:
     return Pool
 
 
-class _Socket:
-    """A connected socket that looks at the deadline before it waits."""
+@cache
+def _bounded(kind: type[Any], stall_seconds: float) -> type[Any]:
+    """A kind of socket like this that looks at the deadline before it waits."""
 
-    def __init__(self, sock: Any, stall_seconds: float) -> None:
-        self._sock, self._stall_seconds = sock, stall_seconds
+    class Bounded(kind):
+        __slots__ = ()
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._sock, name)
+        def sendall(self, data: bytes | bytearray | memoryview, flags: int = 0) -> None:
+            if len(data) <= WRITE_BYTES:
+                self.settimeout(_limit(stall_seconds))
+                return super().sendall(data, flags)
+            rest = memoryview(data).cast("B")
+            while rest:
+                self.settimeout(_limit(stall_seconds))
+                super().sendall(rest[:WRITE_BYTES], flags)
+                rest = rest[WRITE_BYTES:]
+            return None
 
-    def sendall(self, data: bytes | bytearray | memoryview, flags: int = 0) -> None:
-        """Send all, `WRITE_BYTES` at a time, each within the limits."""
-        rest = memoryview(data).cast("B")
-        while rest:
+        def recv_into(self, buffer: Any, nbytes: int | None = None, flags: int = 0) -> int:
             left = seconds_left()
-            self._sock.settimeout(self._stall_seconds if left is None else min(left, self._stall_seconds))
-            self._sock.sendall(rest[:WRITE_BYTES])
-            rest = rest[WRITE_BYTES:]
+            if left is not None and ((limit := self.gettimeout()) is None or left < limit):
+                self.settimeout(left)
+            return super().recv_into(buffer, nbytes or 0, flags)
 
-    def makefile(self, mode: str = "rb", buffering: int = -1) -> io.BufferedReader | socket.SocketIO:
-        """The bytes that arrive, as http.client reads them; unbuffered with 0, as botocore reads a `100 Continue`."""
-        self._sock._io_refs += 1  # as socket.makefile counts, so that closing waits for the file
-        arriving = _Arriving(self._sock, "rb")
-        if buffering == 0:
-            return arriving
-        return io.BufferedReader(arriving, buffering if buffering > 0 else io.DEFAULT_BUFFER_SIZE)
+    return Bounded
 
 
-class _Arriving(socket.SocketIO):
-    """The raw bytes of a socket."""
-
-    def readinto(self, b: Any) -> int | None:
-        left = seconds_left()
-        if left is not None:
-            sock: Any = self._sock  # type: ignore[attr-defined]
-            limit = sock.gettimeout()
-            if limit is None or left < limit:
-                sock.settimeout(left)
-        return super().readinto(b)
+def _limit(stall_seconds: float) -> float:
+    left = seconds_left()
+    return stall_seconds if left is None or left > stall_seconds else left
