@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
@@ -108,11 +108,10 @@ def _search(platform: Adapters, options: argparse.Namespace) -> int:
 
 
 def _copy(platform: Adapters, options: argparse.Namespace) -> int:
-    from adapters.transfer import Source, copy_model
+    from adapters.transfer import copy_model
 
     reference = _reference(options.reference)
     with connect(Settings.load(options.to, environ={})) as other:
-        source = cast(Source, platform.registry)
         made = copy_model(source, other.registry, reference.model, reference.version, origin=platform.settings.label)
         if options.alias:
             other.registry.set_alias(made.model, options.alias, made.version)

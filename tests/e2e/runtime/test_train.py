@@ -137,6 +137,9 @@ def test_show_and_search_tell_people_and_programs_the_same(platform: Platform) -
     lines = dict(line.split("\t", 1) for line in platform.run(MODELS, "show", "digits:1").stdout.splitlines())
     assert lines["digest"] == shown["digest"]
     assert lines["lineage.data"] == shown["lineage"]["data"]
+    listed = [line.split("\t") for line in platform.run(MODELS, "list").stdout.splitlines()]
+    assert ["digits", "champion 1"] in [[cells[0], cells[3]] for cells in listed]
+    assert platform.run(MODELS, "search", "metrics.accuracy > 2").stderr == "no version matches\n"
     (found,) = platform.json(MODELS, "search", "metrics.accuracy > 0.9 and params.epochs = '12'")
     assert found["digest"] == shown["digest"]
 

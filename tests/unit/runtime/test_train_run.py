@@ -13,12 +13,13 @@ from adapters.errors import Conflict, Corrupt, Invalid, NotFound
 from adapters.ports import ModelRegistry, ModelVersion
 from runtime.models.tabular import TabularNet
 from runtime.registry import package
+from runtime.registry.table import print_table
 from runtime.train import metrics
 from runtime.train.champion import challenge
 from runtime.train.fit import Epoch, fit
 from runtime.train.lineage import commit, environment
 from runtime.train.main import main
-from runtime.train.progress import JsonLines
+from runtime.train.progress import Bar, JsonLines
 from tests.unit.runtime.recipes import clouds, recipe, train, with_
 
 
@@ -394,6 +395,32 @@ def test_bad_input_is_one_sentence_and_exit_code_2(
     assert words in said.err
     assert said.err.count("\n") == 1
     assert said.out == ""
+
+
+def test_a_terminal_gets_a_bar_with_the_sentences_above_it(capsys: pytest.CaptureFixture[str]) -> None:
+    bar = Bar()
+    bar.begin("clouds", epochs=2, seed=0)
+    bar.epoch(Epoch(1, 2, 0.5, 0.1))
+    bar.event("registered", "clouds version 1 registered", version=1)
+    bar.epoch(Epoch(2, 2, 0.25, 0.1))
+    bar.event("done", "", summary="not for people")
+    bar.close()
+    said = capsys.readouterr().out
+    assert "clouds version 1 registered\n" in said
+    assert re.search(r"training clouds .* 2/2 loss 0.2500", said)
+    assert "not for people" not in said
+
+
+def test_a_terminal_gets_a_table_and_a_pipe_tab_separated_lines(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    print_table(("model", "version"), [("digits", 1)])
+    assert capsys.readouterr().out == "digits\t1\n"
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    print_table(("model", "version"), [("digits", 1)])
+    heading, row = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out).splitlines()
+    assert heading.split() == ["model", "version"]
+    assert row.split() == ["digits", "1"]
 
 
 def test_json_lines_are_one_object_each_and_the_last_has_a_summary(
