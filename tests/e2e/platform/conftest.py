@@ -31,7 +31,7 @@ class Home:
         return [sys.executable, "-m", "cli.main", *arguments]
 
     def run(
-        self, *arguments: str, cloud: str = "", code: int = 0, seconds: float = 240
+        self, *arguments: str, cloud: str = "", code: int = 0, seconds: float = 600
     ) -> subprocess.CompletedProcess[str]:
         """Run `isthmus ...` and expect this exit code."""
         done = subprocess.run(
@@ -58,7 +58,7 @@ class Home:
             env=self.environment(cloud),
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=600,
             check=False,
         )
         assert done.returncode == 0, f"{arguments}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"

@@ -11,6 +11,8 @@ import pytest
 from tests.deadline import until
 from tests.e2e.platform.conftest import ROOT, Home
 
+pytestmark = pytest.mark.timeout(1500)  # a whole platform comes up several times
+
 
 def start(home: Home, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
@@ -69,8 +71,8 @@ def test_of_two_ups_at_once_the_second_says_for_whom_it_waits(home: Home) -> Non
         lambda: (home.folder / "lock").is_file() and "isthmus up" in (home.folder / "lock").read_text(), what="the lock"
     )
     second = start(home, "up")
-    told, _ = second.communicate(timeout=240)
-    first.communicate(timeout=240)
+    told, _ = second.communicate(timeout=600)
+    first.communicate(timeout=600)
     assert (first.returncode, second.returncode) == (0, 0), told
     assert f"waiting for `isthmus up local` (process {first.pid})" in told
 

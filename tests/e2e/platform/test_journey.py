@@ -14,6 +14,8 @@ from tests.e2e.platform.conftest import ROOT, Home
 
 CLOUDS = ("local", "onprem", "aws", "gcp")
 
+pytestmark = pytest.mark.timeout(1500)  # a whole platform comes up several times
+
 
 @pytest.fixture(scope="module")
 def reports(shared: Home) -> dict[str, dict]:
