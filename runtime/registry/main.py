@@ -112,7 +112,9 @@ def _copy(platform: Adapters, options: argparse.Namespace) -> int:
 
     reference = _reference(options.reference)
     with connect(Settings.load(options.to, environ={})) as other:
-        made = copy_model(source, other.registry, reference.model, reference.version, origin=platform.settings.label)
+        made = copy_model(
+            platform.registry, other.registry, reference.model, reference.version, origin=platform.settings.label
+        )
         if options.alias:
             other.registry.set_alias(made.model, options.alias, made.version)
         if options.json:
