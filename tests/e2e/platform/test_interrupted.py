@@ -38,9 +38,9 @@ def engine_of(process: subprocess.Popen[str]) -> psutil.Process | None:
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_up_ends_soon_and_down_removes_what_it_started(home: Home, sent: signal.Signals) -> None:
     running = start(home, "up")
-    until(lambda: records(home), seconds=60, what="the first process to be recorded")
+    until(lambda: records(home), seconds=240, what="the first process to be recorded")
     running.send_signal(sent)
-    said, _ = running.communicate(timeout=60)
+    said, _ = running.communicate(timeout=240)
     assert running.returncode == 130, said
     assert "make up` goes on from here" in said
     home.run("down")
@@ -49,12 +49,12 @@ def test_an_interrupted_up_ends_soon_and_down_removes_what_it_started(home: Home
 
 def test_after_kill_minus_9_of_everything_up_converges_and_down_leaves_nothing(home: Home) -> None:
     running = start(home, "up")
-    until(lambda: records(home), seconds=60, what="the first process to be recorded")
+    until(lambda: records(home), seconds=240, what="the first process to be recorded")
     engine = until(lambda: engine_of(running), what="the engine")
     for process in [psutil.Process(running.pid), engine, *engine.children(recursive=True)]:
         if process.is_running():
             process.kill()
-    running.communicate(timeout=30)
+    running.communicate(timeout=120)
     report = home.json("up")
     assert report["requests"]["errors"] == 0
     names = [one["name"] for one in home.json("status")["processes"]]
