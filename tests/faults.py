@@ -160,6 +160,8 @@ class Proxy:
             self._ending.wait(PATIENCE_SECONDS)
             return None
         if isinstance(fault, Refuse):
+            for _ in body:
+                pass
             return client.sendall(
                 f"HTTP/1.1 {fault.status}\r\nContent-Length: {len(fault.body)}\r\n"
                 "Content-Type: application/xml\r\nConnection: close\r\n\r\n".encode()
@@ -169,7 +171,9 @@ class Proxy:
         with socket.create_connection(self._upstream, PATIENCE_SECONDS) as server:
             if self._host is not None:
                 head = re.sub(rb"(?i)\r\nhost: [^\r]*", b"\r\nHost: " + self._host, head)
-            server.sendall(re.sub(rb"(?i)\r\nconnection: [^\r]*", b"", head)[:-2] + b"Connection: close\r\n\r\n" + body)
+            server.sendall(re.sub(rb"(?i)\r\nconnection: [^\r]*", b"", head)[:-2] + b"Connection: close\r\n\r\n")
+            for block in body:
+                server.sendall(block)
             self._answer(client, server, fault)
         return None
 
@@ -224,19 +228,24 @@ def _head(connection: socket.socket) -> tuple[bytes, bytes]:
     return head + b"\r\n\r\n", rest
 
 
-def _body(connection: socket.socket, head: bytes, rest: bytes, bytes_per_second: float | None) -> bytes:
-    """A request's body as it is on the wire, `rest` of which is here already."""
+def _body(connection: socket.socket, head: bytes, rest: bytes, bytes_per_second: float | None) -> Iterator[bytes]:
+    """A request's body as it is on the wire, block by block; `rest` is the first."""
     length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
     chunked = re.search(rb"(?i)\r\ntransfer-encoding: *chunked", head)
-    data = bytearray(rest)
-    while (chunked and not data.endswith(b"0\r\n\r\n")) or (length and len(data) < int(length[1])):
+    began, came, block = time.monotonic(), 0, rest
+    tail = b""
+    while True:
+        came += len(block)
+        tail = (tail + block)[-5:]
+        yield block
+        if not (chunked and tail != b"0\r\n\r\n") and not (length and came < int(length[1])):
+            return
+        if bytes_per_second:
+            # The fault itself: a slow network.
+            time.sleep(max(0.0, began + came / bytes_per_second - time.monotonic()))
         block = connection.recv(BLOCK_BYTES)
         if not block:
-            break
-        data += block
-        if bytes_per_second:
-            time.sleep(len(block) / bytes_per_second)  # the fault itself: a slow network
-    return bytes(data)
+            return
 
 
 def _reset(connection: socket.socket) -> None:

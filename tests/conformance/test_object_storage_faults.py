@@ -324,8 +324,8 @@ def test_no_operation_outlives_its_deadline(
 def test_a_slow_upload_that_moves_is_not_broken_off(seaweedfs: Site, key: str) -> None:
     with seaweedfs.proxied() as proxy:
         storage = seaweedfs.behind(proxy, timeout_seconds=6.0)
-        proxy.fault = lambda _: Crawl(8 * MEBIBYTE)
+        proxy.fault = lambda _: Crawl(4 * MEBIBYTE)
         started = time.monotonic()
-        storage.put(key, bytes(32 * MEBIBYTE))
+        storage.put(key, bytes(20 * MEBIBYTE))
         assert time.monotonic() - started > 3.0, "it has to take longer than a connection may stand still or be made"
-    assert seaweedfs.direct.head(key).size_bytes == 32 * MEBIBYTE
+    assert seaweedfs.direct.head(key).size_bytes == 20 * MEBIBYTE
