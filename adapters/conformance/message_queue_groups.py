@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import random
 import time
 from collections import Counter
 
@@ -143,6 +144,31 @@ class GroupSuite(QueueSuite):
                 two.ack(moved[:1])
             # `two` is gone again: of what it did not acknowledge everything returns, whatever `one` said before.
             assert sorted(values(drain(one, len(lost) - 1))) == sorted(values(moved[1:]))
+
+    def test_while_members_come_and_go_every_record_is_done_once(self, queue: MessageQueue, group: str) -> None:
+        seed = random.randrange(1 << 32)
+        print(f"seed {seed}")
+        dice = random.Random(seed)
+        topic = new_topic(queue, 4)
+        members = [queue.subscribe([topic], group=group)]
+        done: list[int] = []
+        for step in range(24):
+            queue.publish(topic, numbered(50, keys=16, start=50 * step))
+            for member in members:
+                batch = member.receive(limit=40, timeout_seconds=0.1)
+                member.ack(batch)
+                done += values(batch)
+            if step % 4 == 3:
+                if len(members) == 3 or (len(members) == 2 and dice.random() < 0.5):
+                    members.pop(dice.randrange(len(members))).close()
+                else:
+                    members.append(queue.subscribe([topic], group=group))
+        for member in members[1:]:
+            member.close()
+        done += values(drain(members[0], 1200 - len(done), ack=True))
+        members[0].close()
+        assert sorted(done) == list(range(1200))
+        assert queue.lag(topic, group=group) == 0
 
     def test_receive_returns_at_once_when_something_is_there(self, queue: MessageQueue, topic: str, group: str) -> None:
         queue.publish(topic, numbered(1))

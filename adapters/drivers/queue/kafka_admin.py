@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec  # pyright: ignore[reportPrivateImportUsage]
 
 from adapters.drivers.queue.kafka_errors import Trouble, classify, new_client
-from adapters.errors import Conflict, NotFound
+from adapters.errors import Conflict, NotFound, Transient
 from adapters.ports import Position
 
 ANSWER_SECONDS = 10.0
@@ -140,7 +140,7 @@ class KafkaAdmin:
         question: Callable[[AdminClient], Mapping[K, concurrent.futures.Future[V]]],
         timeout_seconds: float = ANSWER_SECONDS,
     ) -> dict[K, V]:
-        """The answers to one request, asked again while leaders are being elected. A refused login ends it at once."""
+        """The answers to one request, asked again while the cluster is unsettled. A refused login ends it at once."""
         client = self._client
         self._trouble.forget()
         deadline = time.monotonic() + timeout_seconds
@@ -148,14 +148,11 @@ class KafkaAdmin:
             try:
                 return self._answers(client, question(client), deadline)
             except KafkaException as error:
-                code = error.args[0].code()
-                if code not in _TIMED_OUT and (code not in _ELECTING or time.monotonic() > deadline):
-                    raise classify(error, name) from error
-                cause = error
+                answer = classify(error, name)
+                if not isinstance(answer, Transient) or time.monotonic() > deadline:
+                    raise answer from error
             except TimeoutError as error:
-                cause = error
-            if time.monotonic() > deadline:
-                raise self._trouble.away(f"no answer to: {doing} ({timeout_seconds:g} s)") from cause
+                raise self._trouble.away(f"no answer to: {doing} ({timeout_seconds:g} s)") from error
             time.sleep(0.02)
 
     def _answers(
@@ -169,14 +166,3 @@ class KafkaAdmin:
             if time.monotonic() > deadline:
                 raise TimeoutError
         return {key: future.result() for key, future in futures.items()}
-
-
-_TIMED_OUT = (KafkaError._TIMED_OUT, KafkaError.REQUEST_TIMED_OUT)
-_ELECTING = (
-    KafkaError.NOT_LEADER_FOR_PARTITION,
-    KafkaError.LEADER_NOT_AVAILABLE,
-    KafkaError.NOT_CONTROLLER,
-    KafkaError.NOT_COORDINATOR,
-    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-    KafkaError.COORDINATOR_NOT_AVAILABLE,
-)

@@ -51,7 +51,7 @@ class GroupSubscription:
     def join(self) -> GroupSubscription:
         """Wait to be admitted. Raises what keeps the member out."""
         try:
-            self._ahead.extend(self._feed.join(self, JOIN_SECONDS))
+            self._arrived(self._feed.join(self, JOIN_SECONDS))
         except AdapterError:
             self._closed = True
             self._feed.close()
@@ -159,7 +159,10 @@ class GroupSubscription:
         room = min(limit, self._room())
         self._feed.pause(room <= 0)
         if not self._ahead:
-            self._ahead.extend(self._feed.poll(max(0, room), timeout_seconds))
+            self._arrived(self._feed.poll(max(0, room), timeout_seconds))
+
+    def _arrived(self, chunks: Iterable[Chunk]) -> None:
+        self._ahead.extend(chunks)
 
     def _fill(self, batch: list[Received], limit: int) -> None:
         while self._ahead and (room := min(limit - len(batch), self._room())) > 0:
@@ -254,7 +257,9 @@ class GroupSubscription:
         for partition in partitions:
             if (ledger := self._ledgers.pop(partition, None)) is not None:
                 ledger.alive = False
-        self._ahead = deque(chunk for chunk in self._ahead if chunk.partition not in partitions)
+        kept = [chunk for chunk in self._ahead if chunk.partition not in partitions]
+        self._ahead.clear()
+        self._ahead.extend(kept)
 
     def _record(self) -> None:
         """Make all that changed durable. Raises Transient when the server is away or the group does not settle."""
@@ -268,7 +273,7 @@ class GroupSubscription:
             except Rebalancing:
                 if time.monotonic() > deadline:
                     raise
-                self._ahead.extend(self._feed.poll(1, 0.05))
+                self._arrived(self._feed.poll(1, 0.05))
 
     def _ledger_of(self, message: Message) -> Ledger | None:
         """Where this message is accounted for, if its partition is still ours."""
