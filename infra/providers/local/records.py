@@ -6,6 +6,7 @@ between the two leaves a token instead: every process carries it in its environm
 
 from __future__ import annotations
 
+import time
 from collections.abc import Container, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,8 @@ from infra.providers.base import ProviderError
 from infra.providers.local import identity
 from infra.providers.local.places import Place, run_folder, write_private
 from infra.providers.local.spec import Stop
+
+_SPAWN_SECONDS = 2.0
 
 Phase = Literal["intent", "setup", "started", "ready"]
 
@@ -106,10 +109,21 @@ def reap(stack: str, wanted: Container[str] = frozenset(), home: Path | None = N
         if record.urn not in wanted:
             place = Place.of(record.id, home)
             with place.locked():
-                ended.append(Ended(record, record.running))
-                end(record)
-                place.forget(record.keep_data)
+                known = _settled(load(place) or record, place)  # it may have been started while we waited for our turn
+                ended.append(Ended(known, known.running))
+                end(known)
+                place.forget(known.keep_data)
     return ended
+
+
+def _settled(record: Record, place: Place) -> Record:
+    """The record once its process can be seen. One without a pid may be of a spawn that has not reached its exec yet:
+    its provider is dead, its child not yet recognisable by the token. That takes moments; this looks for a while."""
+    deadline = time.monotonic() + _SPAWN_SECONDS
+    while not record.pid and time.monotonic() < deadline:
+        time.sleep(0.05)
+        record = load(place) or record
+    return record
 
 
 def end(record: Record, hurry: identity.Hurry = None) -> None:

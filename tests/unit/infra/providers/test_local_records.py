@@ -150,6 +150,17 @@ def test_reap_ends_what_is_not_wanted_and_keeps_the_rest_and_its_data(children: 
     assert records.reap("shop/dev", {wanted.urn}) == []
 
 
+def test_reap_ends_what_was_being_started_when_its_provider_died(children: list) -> None:
+    """A record without a pid whose process shows itself only after reap has begun to look."""
+    record(token="late")
+    latecomer = threading.Timer(0.3, spawn, (children, "late"))
+    latecomer.start()
+    ended = records.reap("shop/dev")
+    latecomer.join()
+    assert [one.was_running for one in ended] == [True]
+    assert not identity.with_token("late")
+
+
 def test_a_damaged_record_is_told_with_its_path() -> None:
     place = Place.of(record().id)
     place.record.write_text("{")
