@@ -108,7 +108,7 @@ class ObjectReader(Protocol):
 
 @runtime_checkable
 class ObjectStorage(ObjectReader, Protocol):
-    """Object storage that can be written. Keys are 1 to 1024 bytes of UTF-8 without control characters."""
+    """Object storage that can be written. Keys are 1 to 1024 bytes of UTF-8 without control characters or `.` and `..` segments."""
 
     @property
     def capabilities(self) -> frozenset[Capability]:
@@ -128,7 +128,8 @@ class ObjectStorage(ObjectReader, Protocol):
         """Store `body` under `key`, all or nothing: readers see the old object or the new one, never a part.
 
         `if_version` makes it a compare-and-swap: it is written only if that is the stored version (`ABSENT`: only if
-        there is none), and of several writers that name one version exactly one wins. Metadata keys are lower-case ASCII.
+        there is none), and of several writers that name one version exactly one wins. Metadata keys are lower-case
+        ASCII, values printable ASCII and not empty, 2 KB together.
         Raises Conflict, Denied, Invalid or Transient (then it may or may not be stored).
         """
         ...

@@ -55,6 +55,7 @@ def _s3(spec: PlatformSpec) -> Process:
             "-s3.port.iceberg=0",
             "-s3.port.lance=0",
             "-s3.iam=false",
+            "-s3.autoCreateBucket=false",
             "-s3.config={file.s3.json}",
             # Relative to the process's folder: its default is /tmp, where it would be left behind.
             "-s3.localSocket=s3.sock",
