@@ -1,12 +1,13 @@
-"""Measuring fairly on a machine that is not quiet: candidates take turns in every round, and ratios are of one round.
+"""Measuring fairly on a machine that is not quiet: candidates take turns, and each ratio is of one turn.
 
-The order within a round alternates (A B, B A, ...), so that drift favours nobody. Wall time is what a caller waits; CPU time
+The order within a turn alternates (A B, B A, ...), so that drift favours nobody. Wall time is what a caller waits; CPU time
 is what all threads of this process spend, which is what an adapter can waste.
 """
 
 from __future__ import annotations
 
 import gc
+import math
 import os
 import statistics
 import time
@@ -16,41 +17,52 @@ from pathlib import Path
 
 import psutil
 
-ROUNDS = 7
+COLLECT_EVERY = 20  # turns
 
 
 @dataclass
 class Sample:
-    """Seconds per call, one entry a round."""
+    """Seconds per call, one entry a turn."""
 
     wall: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
 
 
-def take_turns(
-    candidates: Mapping[str, Callable[[], object]], *, calls: int, rounds: int = ROUNDS
-) -> dict[str, Sample]:
-    """Call each candidate `calls` times in each round, after one round that is not counted."""
+def take_turns(candidates: Mapping[str, Callable[[], object]], *, turns: int, calls: int = 1) -> dict[str, Sample]:
+    """Each candidate in every turn makes `calls` calls; a tenth as many turns go before and are not counted.
+
+    Turns are best short: a slow moment of the machine then falls on neighbours alike or spoils one turn of many. Garbage is
+    collected between turns, never in one that happens to allocate the last object.
+    """
     samples = {name: Sample() for name in candidates}
-    for number in range(rounds + 1):
-        names = list(candidates)[:: 1 if number % 2 else -1]
-        for name in names:
-            call = candidates[name]
-            gc.collect()
-            wall, cpu = time.perf_counter(), time.process_time()
-            for _ in range(calls):
-                call()
-            wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-            if number:
-                samples[name].wall.append(wall / calls)
-                samples[name].cpu.append(cpu / calls)
+    gc.disable()
+    try:
+        for number in range(-max(1, turns // 10), turns):
+            if number % COLLECT_EVERY == 0:
+                gc.collect()
+            for name in list(candidates)[:: 1 if number % 2 else -1]:
+                call = candidates[name]
+                wall, cpu = time.perf_counter(), time.process_time()
+                for _ in range(calls):
+                    call()
+                wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+                if number >= 0:
+                    samples[name].wall.append(wall / calls)
+                    samples[name].cpu.append(cpu / calls)
+    finally:
+        gc.enable()
     return samples
 
 
 def ratio(ours: list[float], theirs: list[float]) -> tuple[float, float, float]:
-    """Ours over theirs, round by round: (median, lowest, highest). Below 1 we are quicker."""
+    """Ours over theirs, turn by turn: the median and the ends of its 95 % interval. Below 1 we are quicker.
+
+    The interval is read off the ordered ratios (as many on each side as the binomial distribution allows), so it assumes
+    nothing about their shape; of fewer than 8 turns it is all of them.
+    """
     each = sorted(mine / other for mine, other in zip(ours, theirs, strict=True))
-    return statistics.median(each), each[0], each[-1]
+    outside = max(0, math.floor((len(each) - 1.96 * math.sqrt(len(each))) / 2) - 1)
+    return statistics.median(each), each[outside], each[-1 - outside]
 
 
 def apart(port: int) -> str:

@@ -23,19 +23,19 @@ from typing import Any
 from adapters import connect
 from adapters.ports import ObjectStorage
 from adapters.settings import Secret, Settings, StorageSettings
-from bench.interleave import ROUNDS, apart, load, ratio, take_turns
+from bench.interleave import apart, load, ratio, take_turns
 from tests.servers import ObjectServer, gcs_server, s3_server
 
 SIZES = {"1 KiB": 1 << 10, "64 KiB": 64 << 10, "8 MiB": 8 << 20, "256 MiB": 256 << 20}
-CALLS = {"1 KiB": 200, "64 KiB": 150, "8 MiB": 6, "256 MiB": 1}
-BULK_OBJECTS, BULK_BYTES, BULK_ROUNDS, THREADS = 2_000, 16 << 10, 3, 16
+TURNS = {"1 KiB": 600, "64 KiB": 400, "8 MiB": 40, "256 MiB": 7}
+BULK_OBJECTS, BULK_BYTES, BULK_TURNS, THREADS = 2_000, 16 << 10, 3, 16
 PREFIX = "bench/"
 Calls = dict[str, Callable[[], object]]
 
 
 @dataclass
 class Line:
-    """One row of the report. Ratios are ours over theirs; the bounds are over the rounds."""
+    """One row of the report. Ratios are ours over theirs; the bounds are the median's 95 % interval over the turns."""
 
     cloud: str
     call: str
@@ -133,7 +133,7 @@ def single_calls(cloud: str, store: ObjectStorage, native: Native, *, quick: boo
                 lambda k=full: native.get_range(k, 8192, 12288),
             )
         for call, (ours, theirs) in pairs.items():
-            samples = take_turns({"ours": ours, "sdk": theirs}, calls=max(1, CALLS[size] // (10 if quick else 1)))
+            samples = take_turns({"ours": ours, "sdk": theirs}, turns=TURNS[size] // (10 if quick else 1))
             yield line(cloud, call, size, "the SDK", samples)
 
 
@@ -152,7 +152,7 @@ def bulk(cloud: str, store: ObjectStorage, native: Native, threaded: Calls) -> I
         **threaded,
     }
     for call, candidates in (("put_many", puts), ("get_many", gets)):
-        samples = take_turns(candidates, calls=1, rounds=BULK_ROUNDS)
+        samples = take_turns(candidates, turns=BULK_TURNS)
         for peer in [name for name in candidates if name != "ours"]:
             yield line(cloud, call, "2,000 x 16 KiB", peer, {"ours": samples["ours"], "sdk": samples[peer]})
 
@@ -233,9 +233,9 @@ def main(arguments: list[str]) -> int:
     quick, as_json = "--quick" in arguments, "--json" in arguments
     lines: list[Line] = []
     if not as_json:
-        print(f"load {load()}, {ROUNDS} rounds in turns; ratios are ours over theirs, below 1 is quicker\n")
+        print(f"load {load()}; a call of ours and one of theirs in turns; ratios are ours over theirs, below 1 is quicker\n")
         print(
-            f"{'cloud':<5} {'call':<12} {'size':<15} {'peer':<26} {'wall, median (range)':<24} {'cpu':<8} ours per call"
+            f"{'cloud':<5} {'call':<12} {'size':<15} {'peer':<26} {'wall, median (95 %)':<24} {'cpu':<8} ours per call"
         )
     everything = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
     with tempfile.TemporaryDirectory() as folder, platforms(folder) as measured:

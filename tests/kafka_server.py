@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import base64
-import ctypes
 import functools
 import os
 import shutil
@@ -18,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.certificates import Authority
+from tests.children import end_with_parent
 from tests.deadline import until
 from tools import locate
 
@@ -28,7 +28,6 @@ GUEST = ("guest", "the-guest's-secret")
 AUDIENCE = "kafka"
 HIGHEST_PORT = 32768  # below the ephemeral range
 START_SECONDS = 90.0
-_libc = ctypes.CDLL(None)
 OAUTH = "org.apache.kafka.common.security.oauthbearer"
 
 
@@ -230,14 +229,8 @@ def _java(server: KafkaServer, main: str, *args: str, log: object) -> subprocess
         stderr=subprocess.STDOUT,
         env={**os.environ, **program.env},
         cwd=server.folder,
-        preexec_fn=_end_with_parent,
+        preexec_fn=end_with_parent,
     )
-
-
-def _end_with_parent() -> None:
-    """Where the system can do it, have a broker end with the tests, however they end."""
-    if hasattr(_libc, "prctl"):
-        _libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def _free_ports(names: Sequence[str]) -> dict[str, int]:

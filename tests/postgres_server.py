@@ -19,6 +19,7 @@ from typing import Any
 
 import psycopg
 
+from tests.children import end_with_parent
 from tests.deadline import until
 from tools import ToolMissing, locate
 
@@ -97,6 +98,7 @@ class PostgresServer:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                preexec_fn=end_with_parent,
                 **who,
             )
 

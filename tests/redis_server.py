@@ -16,6 +16,7 @@ from typing import Any
 import redis
 from redis import exceptions
 
+from tests.children import end_with_parent
 from tests.deadline import until
 from tools import locate
 
@@ -91,6 +92,7 @@ def _start(folder: Path, options: Sequence[str], password: str, port: int) -> Re
             stdin=subprocess.DEVNULL,
             stdout=(folder / "log").open("wb"),
             stderr=subprocess.STDOUT,
+            preexec_fn=end_with_parent,
         )
         server = RedisServer("127.0.0.1", chosen, folder, process)
         until(lambda: process.poll() is not None or _answers(server, password), what=f"Redis on port {chosen}")  # noqa: B023

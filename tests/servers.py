@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tests.children import end_with_parent
 from tests.deadline import until
 from tools.failure import ToolMissing
 from tools.programs import locate
@@ -70,6 +71,7 @@ def process(
             cwd=folder,
             env={**os.environ, **(env or {})},
             start_new_session=True,
+            preexec_fn=end_with_parent,
         )
     try:
         try:

@@ -26,6 +26,8 @@ CLOSE_SECONDS = 10.0
 _SLICE_SECONDS = 0.2  # how long a refused login can go unnoticed
 _ANSWER_SLICE_SECONDS = 0.0005  # the library does not end a poll early when it was told of a commit
 _NAP_SECONDS = 0.00005
+_LONGEST_NAP_SECONDS = 0.01
+_NAP_SHARE = 0.05  # of the time waited so far: a broker that hangs must not cost a core
 _AHEAD = 500  # records to fetch while a commit is under way
 
 
@@ -127,25 +129,26 @@ class KafkaFeed:
 
     def commit(self, commits: Commits) -> None:
         self._send(commits)
-        deadline = time.monotonic() + ANSWER_SECONDS
+        began = time.monotonic()
         try:
             while self._unanswered:
-                if time.monotonic() > deadline:
+                waited = time.monotonic() - began
+                if waited > ANSWER_SECONDS:
                     raise Transient(f"no answer to a commit within {ANSWER_SECONDS:g} s", name=self._group)
-                self._await_answer()
+                self._await_answer(waited)
         except KafkaException as error:
             raise classify(error, self._group) from error
         if self._refusals:
             raise self._refusals[-1]
 
-    def _await_answer(self) -> None:
+    def _await_answer(self, waited_seconds: float) -> None:
         """Fetch ahead meanwhile, up to a batch; past it, look for the answer with hardly any records."""
         if len(self._held) < _AHEAD:
             self._top_up(_AHEAD, _ANSWER_SLICE_SECONDS)
             return
         if len(self._held) > 4 * _AHEAD:
             self.pause(True)
-        time.sleep(_NAP_SECONDS)
+        time.sleep(min(_LONGEST_NAP_SECONDS, max(_NAP_SECONDS, waited_seconds * _NAP_SHARE)))
         self._take_one(0.0)
 
     def _send(self, commits: Commits) -> None:

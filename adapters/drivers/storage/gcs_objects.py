@@ -35,13 +35,15 @@ def info(blob: Blob) -> ObjectInfo:
 
 
 def listed(blob: Blob) -> ObjectInfo:
-    """Of an entry of a listing."""
+    """Of an entry of a listing. Read off the server's own words: the library's properties cost four times as much."""
+    said = blob._properties
+    created = said.get("timeCreated")
     return ObjectInfo(
-        blob.name or "",
-        blob.size or 0,
-        Version(str(blob.generation)),
-        blob.time_created or UNKNOWN_TIME,
-        TIERS.get(blob.storage_class or "", StorageClass.HOT),
+        said["name"],
+        int(said.get("size", 0)),
+        Version(said["generation"]),
+        datetime.fromisoformat(created) if created else UNKNOWN_TIME,
+        TIERS.get(said.get("storageClass", ""), StorageClass.HOT),
     )
 
 

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 WRITE_BYTES: Final = 1 << 20
 """Sent at once: a socket's limit is over all bytes of one call."""
+READ_BYTES: Final = 64 << 10
+"""Read ahead at least: SDKs take an answer 8 KiB at a time, and each read of the socket costs more than copying so much."""
+LATE_SECONDS: Final = 0.05
+"""How much past the deadline a read may last. To be exact to the microsecond would cost a system call for every read."""
 
 
 def stall_seconds(settings: StorageSettings) -> float:
@@ -66,9 +70,12 @@ def _bounded(kind: type[Any], stall_seconds: float) -> type[Any]:
                 rest = rest[WRITE_BYTES:]
             return None
 
+        def makefile(self, mode: str = "r", buffering: int | None = None, **options: Any) -> Any:
+            return super().makefile(mode, READ_BYTES if mode == "rb" and buffering is None else buffering, **options)
+
         def recv_into(self, buffer: Any, nbytes: int | None = None, flags: int = 0) -> int:
             left = seconds_left()
-            if left is not None and ((limit := self.gettimeout()) is None or left < limit):
+            if left is not None and ((limit := self.gettimeout()) is None or left < limit - LATE_SECONDS):
                 self.settimeout(left)
             return super().recv_into(buffer, nbytes or 0, flags)
 

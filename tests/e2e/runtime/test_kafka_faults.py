@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import threading
 import time
@@ -12,8 +13,8 @@ from confluent_kafka import Producer
 
 from adapters.conformance.message_queue_members import drain, new_topic, nothing_comes, numbered, values
 from adapters.drivers.queue.kafka import KafkaQueue
-from adapters.errors import AdapterError, Invalid, Transient
-from adapters.ports import Record
+from adapters.errors import AdapterError, DeadlineExceeded, Invalid, Transient
+from adapters.ports import Message, Record, Subscription
 from adapters.settings import QueueSettings
 from tests import kafka_server
 from tests.deadline import until
@@ -49,6 +50,17 @@ def fragile(own: KafkaServer) -> Iterator[KafkaQueue]:
 @pytest.fixture
 def group() -> str:
     return f"group-{time.monotonic_ns()}"
+
+
+def drain_until(member: Subscription, wanted: set[int], *, seconds: float = 60) -> list[Message]:
+    """Receive until all these numbers have come; a broker that has just woken may refuse a few times."""
+    got: list[Message] = []
+    deadline = time.monotonic() + seconds
+    while not wanted <= {*values(got)}:
+        assert time.monotonic() < deadline, f"{wanted - {*values(got)}} did not come in {seconds} s"
+        with contextlib.suppress(Transient):
+            got += member.receive(timeout_seconds=0.5)
+    return got
 
 
 # ------------------------------------------------------------------------------------------ a broker that goes away
@@ -105,6 +117,38 @@ def test_a_member_can_be_closed_while_the_broker_is_away(own: KafkaServer, fragi
         assert time.monotonic() - began < 20 + SLACK_SECONDS
     finally:
         own.start()
+
+
+def test_a_broker_that_hangs_holds_nobody_longer_than_said_and_costs_no_core(
+    own: KafkaServer, fragile: KafkaQueue, group: str
+) -> None:
+    topic = new_topic(fragile, 1)
+    fragile.publish(topic, numbered(10))
+    other = KafkaQueue(QueueSettings(brokers=own.brokers()))
+    member = fragile.subscribe([topic], group=group)
+    messages = drain(member, 10)
+    member.ack(messages[:5])
+    with own.frozen():
+        for use, error, seconds in (
+            (lambda: fragile.publish(topic, numbered(1, start=10), timeout_seconds=1), DeadlineExceeded, 1.0),
+            (lambda: other.publish(topic, numbered(1, start=11), timeout_seconds=1), Transient, 1.0),
+            (member.commit, Transient, 10.0),
+            (lambda: member.receive(timeout_seconds=0.2), Transient, 10.0),
+        ):
+            began, worked = time.monotonic(), time.process_time()
+            with pytest.raises(error):
+                use()
+            assert time.monotonic() - began < seconds + SLACK_SECONDS
+            assert time.process_time() - worked < 0.25 * seconds
+    # The commit may have reached the broker's socket and be taken in on waking, or be refused as too late; likewise the
+    # record that was given up on. Nothing that was not acknowledged may be missing.
+    again = drain_until(member, {5, 6, 7, 8, 9})
+    assert {*values(again)} <= {*range(11)}
+    member.ack(again)
+    member.close()
+    other.close()
+    with fragile.subscribe([topic], group=group) as successor:
+        assert {*values(successor.receive(timeout_seconds=1))} <= {10}
 
 
 def test_a_broker_that_is_not_there_is_transient_in_time() -> None:
@@ -164,6 +208,34 @@ def test_a_handler_slower_than_allowed_loses_its_partitions_and_records_nothing(
             assert slow.assigned() == []
             other.ack(taken[:2])
         assert values(drain(slow, 3)) == [2, 3, 4]
+
+
+def test_a_slow_handler_that_says_it_lives_keeps_its_partitions(queue: KafkaQueue, group: str) -> None:
+    topic = new_topic(queue, 1)
+    queue.publish(topic, numbered(5))
+    done = threading.Event()
+    taken: list[Message] = []
+
+    def wait_for_a_share() -> None:
+        with queue.subscribe([topic], group=group) as other:
+            while not done.is_set():
+                taken.extend(other.receive(timeout_seconds=0.1))
+
+    rival = threading.Thread(target=wait_for_a_share, daemon=True)
+    with queue.subscribe([topic], group=group) as slow:
+        messages = drain(slow, 5)
+        rival.start()
+        try:
+            began = time.monotonic()
+            while time.monotonic() - began < 2 * POLL_SECONDS:
+                assert slow.receive(limit=0, timeout_seconds=0.2) == []
+            assert slow.assigned() == [(topic, 0)]
+            slow.ack(messages)
+            slow.commit()
+        finally:
+            done.set()
+            rival.join(30)
+    assert (taken, queue.lag(topic, group=group)) == ([], 0)
 
 
 # ------------------------------------------------------------------------------------------ records and offsets
