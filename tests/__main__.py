@@ -2,7 +2,7 @@
 
     .venv/bin/python -m tests [--fast] [pytest arguments]
 
-`--fast` runs the unit part alone.
+`--fast` runs the unit part alone: whatever needs no server, no engine, no torch and no vendor's SDK.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FOLDERS: dict[Path, dict[str, list[str]]] = {
     },
     RUNTIME: {
         "unit": ["tests/unit/adapters", "tests/unit/runtime"],
-        "rest": ["tests/conformance", "tests/e2e/runtime"],
+        "rest": ["tests/runtime", "tests/conformance", "tests/e2e/runtime"],
     },
 }
 SAY_EVERY_SECONDS = 30.0
@@ -77,7 +77,7 @@ def _watch(runs: list[tuple[subprocess.Popen[bytes], Path, str]]) -> None:
     """Say every half minute how far each run is, until all have ended."""
     started = said = time.monotonic()
     while any(process.poll() is None for process, _, _ in runs):
-        time.sleep(0.2)
+        time.sleep(0.05)
         if time.monotonic() - said >= SAY_EVERY_SECONDS:
             said = time.monotonic()
             shares = [

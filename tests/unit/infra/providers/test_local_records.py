@@ -49,12 +49,13 @@ def children() -> Iterator[list[subprocess.Popen[bytes]]]:
         child.stdout.close()
 
 
-def spawn(children: list[subprocess.Popen[bytes]], token: str, program: str = NAP) -> int:
-    """A process that carries `token`, once it is up."""
+def spawn(children: list[subprocess.Popen[bytes]], token: str, program: str = NAP, *, wait: bool = True) -> int:
+    """A process that carries `token`; once it is up, or, without `wait`, at once."""
     env = {**os.environ, identity.TOKEN: token}
     child = subprocess.Popen([sys.executable, "-c", program], env=env, start_new_session=True, stdout=subprocess.PIPE)
     children.append(child)
-    assert child.stdout is not None and child.stdout.readline() == b"up\n"
+    assert child.stdout is not None
+    assert not wait or child.stdout.readline() == b"up\n"
     return child.pid
 
 
@@ -63,7 +64,7 @@ def record(name: str = "web", token: str = "t", stack: str = "shop/dev", **more:
     urn = f"urn:pulumi:{stack_name}::{project}::isthmus:local:Process::{name}"
     made = Record(
         id=places.identifier(urn, stack, name), urn=urn, name=name, program="python-infra", token=token, digest="d",
-        ports={}, stop=Stop(grace_seconds=1), keep_data=True,
+        ports={}, stop=Stop(grace_seconds=0.2), keep_data=True,
     )  # fmt: skip
     for key, value in more.items():
         setattr(made, key, value)
@@ -153,7 +154,7 @@ def test_reap_ends_what_is_not_wanted_and_keeps_the_rest_and_its_data(children: 
 def test_reap_ends_what_was_being_started_when_its_provider_died(children: list) -> None:
     """A record without a pid whose process shows itself only after reap has begun to look."""
     record(token="late")
-    latecomer = threading.Timer(0.3, spawn, (children, "late"))
+    latecomer = threading.Timer(0.3, spawn, (children, "late"), {"wait": False})  # it may be ended before it is up
     latecomer.start()
     ended = records.reap("shop/dev")
     latecomer.join()

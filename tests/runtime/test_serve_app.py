@@ -19,7 +19,7 @@ from runtime.serve.http import DISCARD_BYTES
 from runtime.serve.meters import Meters
 from runtime.serve.model import Workers
 from runtime.serve.shelf import Shelf
-from tests.unit.runtime.in_process import Caller, serving, toy
+from tests.runtime.in_process import Caller, serving, toy
 
 ROW = TensorSpec(name="row", datatype=Datatype.FP32, shape=(ANY, 2))
 SIGN = classifier(ROW, labels=("negative", "positive"))

@@ -1,4 +1,4 @@
-"""What the runtime's unit tests stand on."""
+"""What the runtime's in-process tests stand on."""
 
 from __future__ import annotations
 

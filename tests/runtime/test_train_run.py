@@ -20,7 +20,7 @@ from runtime.train.fit import Epoch, fit
 from runtime.train.lineage import commit, environment
 from runtime.train.main import main
 from runtime.train.progress import Bar, JsonLines
-from tests.unit.runtime.recipes import clouds, recipe, train, with_
+from tests.runtime.recipes import clouds, recipe, train, with_
 
 
 def weights(seed: int = 0, **overrides: str) -> bytes:
@@ -271,7 +271,7 @@ def test_no_file_of_a_version_is_a_pickle(registry: ModelRegistry) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["os:system", "subprocess:Popen", "torch.hub:load", "tests.unit.runtime.recipes:recipe"]
+    "name", ["os:system", "subprocess:Popen", "torch.hub:load", "tests.runtime.recipes:recipe"]
 )
 def test_a_manifest_that_names_foreign_code_is_refused_before_it_is_imported(
     registry: ModelRegistry, name: str
@@ -430,7 +430,7 @@ def test_json_lines_are_one_object_each_and_the_last_has_a_summary(
 
     from runtime.train.run import run
 
-    module = sys.modules["tests.unit.runtime.recipes"]
+    module = sys.modules["tests.runtime.recipes"]
     run(registry, recipe, module, JsonLines(), place="clouds", overrides={}, seed=0, device="cpu")
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [event["event"] for event in events] == ["begin", "epoch", "epoch", "registered", "alias", "done"]

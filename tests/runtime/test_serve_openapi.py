@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 from openapi_spec_validator import validate
 
-from tests.unit.runtime.test_serve_app import GOOD, JSON, caller
+from tests.runtime.test_serve_app import GOOD, JSON, caller
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from runtime.domain.reference import Reference
 from runtime.serve.meters import Meters
 from runtime.serve.reload import Follower
 from runtime.serve.shelf import Change, Shelf
-from tests.unit.runtime.recipes import train
+from tests.runtime.recipes import train
 
 
 def loaded(registry: ModelRegistry, *texts: str) -> Shelf:
