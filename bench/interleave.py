@@ -6,6 +6,7 @@ is what all threads of this process spend, which is what an adapter can waste.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import math
 import os
@@ -67,18 +68,37 @@ def ratio(ours: list[float], theirs: list[float]) -> tuple[float, float, float]:
 
 def apart(port: int) -> str:
     """Give whoever listens on `port` one core and this process another, where there are two; what was done, in words."""
-    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    pids = [
+    cores, pids = _cores(), _listeners(port)
+    if len(cores) < 2 or not pids:
+        return "client and server share the cores"
+    _pin(pids, {cores[0]})
+    os.sched_setaffinity(0, {cores[1]})
+    return f"server on core {cores[0]}, client on core {cores[1]}"
+
+
+def together(port: int) -> None:
+    """Undo `apart`: both may use every core."""
+    if cores := _cores():
+        _pin([*_listeners(port), os.getpid()], set(cores))
+
+
+def _cores() -> list[int]:
+    return [*range(os.cpu_count() or 1)] if hasattr(os, "sched_setaffinity") else []
+
+
+def _listeners(port: int) -> list[int]:
+    return [
         at.pid
         for at in psutil.net_connections("tcp")
         if at.status == "LISTEN" and at.laddr and at.laddr[1] == port and at.pid
     ]
-    if len(cores) < 2 or not pids:
-        return "client and server share the cores"
-    for thread in Path(f"/proc/{pids[0]}/task").iterdir():
-        os.sched_setaffinity(int(thread.name), {cores[0]})
-    os.sched_setaffinity(0, {cores[1]})
-    return f"server on core {cores[0]}, client on core {cores[1]}"
+
+
+def _pin(pids: list[int], cores: set[int]) -> None:
+    for pid in pids:
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            with contextlib.suppress(ProcessLookupError):
+                os.sched_setaffinity(int(thread.name), cores)
 
 
 def load() -> str:

@@ -157,9 +157,7 @@ def main(arguments: list[str]) -> int:
         if not as_json:
             print(f"load {load()}, {words}; records of {VALUE_BYTES} bytes, {PARTITIONS} partitions")
             print(f"\n{'call':<14} {'batch':>5}   {'rate, median (95 %)':<19} {'cpu':>6}   {'ours':>12}")
-        settings = Settings(
-            cloud="local", storage=StorageSettings(bucket="none"), queue=QueueSettings(brokers=brokers)
-        )
+        settings = Settings(cloud="local", storage=StorageSettings(bucket="none"), queue=QueueSettings(brokers=brokers))
         with connect(settings) as platform:
             for measure in (publishing, consuming):
                 for one in measure(platform.queue, brokers):
