@@ -270,9 +270,7 @@ def test_no_file_of_a_version_is_a_pickle(registry: ModelRegistry) -> None:
         assert not body.startswith((b"\x80", b"PK")), artifact.name
 
 
-@pytest.mark.parametrize(
-    "name", ["os:system", "subprocess:Popen", "torch.hub:load", "tests.runtime.recipes:recipe"]
-)
+@pytest.mark.parametrize("name", ["os:system", "subprocess:Popen", "torch.hub:load", "tests.runtime.recipes:recipe"])
 def test_a_manifest_that_names_foreign_code_is_refused_before_it_is_imported(
     registry: ModelRegistry, name: str
 ) -> None:

@@ -6,7 +6,12 @@ without a limit: commits are sent asynchronously and their answers awaited in `p
 
 from __future__ import annotations
 
+import atexit
+import contextlib
+import os
+import threading
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -24,11 +29,23 @@ ANSWER_SECONDS = 10.0
 """How long to wait for the broker's answer to a commit or to a question about offsets."""
 CLOSE_SECONDS = 10.0
 _SLICE_SECONDS = 0.2  # how long a refused login can go unnoticed
-_ANSWER_SLICE_SECONDS = 0.0005  # the library does not end a poll early when it was told of a commit
-_NAP_SECONDS = 0.00005
-_LONGEST_NAP_SECONDS = 0.01
-_NAP_SHARE = 0.05  # of the time waited so far: a broker that hangs must not cost a core
+_LOOK_SECONDS = 0.003
+_LONGEST_WAIT_SECONDS = 0.02
+_WAIT_SHARE = 0.5
 _AHEAD = 500  # records to fetch while a commit is under way
+
+
+_yield_core = getattr(os, "sched_yield", lambda: time.sleep(0))
+
+
+_living: weakref.WeakSet[KafkaFeed] = weakref.WeakSet()
+
+
+@atexit.register
+def _leave_all() -> None:
+    """At the interpreter's end: a member that was not closed would keep its partitions, and the process from ending."""
+    for feed in list(_living):
+        feed.close()
 
 
 class KafkaFeed:
@@ -36,6 +53,8 @@ class KafkaFeed:
 
     def __init__(self, config: dict[str, Any], topics: Sequence[str], trouble: Trouble) -> None:
         self._consumer = new_client(Consumer, {**config, "on_commit": self._answered})
+        self._open = True
+        _living.add(self)
         self._topics = list(topics)
         self._trouble = trouble
         self._group: str = config["group.id"]
@@ -77,8 +96,10 @@ class KafkaFeed:
     def _consume(self, limit: int, deadline: float) -> None:
         """Hold whatever is here at once, else what comes first before the deadline. Callbacks run in here."""
         try:
+            if not limit:  # the membership is kept by asking, also where nothing is wanted
+                self._take_one(min(max(deadline - time.monotonic(), 0.0), _SLICE_SECONDS))
             self._top_up(limit)
-            while not self._held and not self._trouble.refused and self._fault is None:
+            while limit and not self._held and not self._trouble.refused and self._fault is None:
                 wait = deadline - time.monotonic()
                 self._take_one(min(max(wait, 0.0), _SLICE_SECONDS))
                 self._top_up(limit if self._held else 0)
@@ -87,9 +108,9 @@ class KafkaFeed:
         except KafkaException as error:
             raise classify(error, self._group) from error
 
-    def _top_up(self, limit: int, timeout_seconds: float = 0.0) -> None:
+    def _top_up(self, limit: int) -> None:
         if len(self._held) < limit:
-            more = self._consumer.consume(limit - len(self._held), timeout_seconds)
+            more = self._consumer.consume(limit - len(self._held), 0.0)
             self._held += more  # only now: a callback may just have taken back what was held
 
     def _take_one(self, timeout_seconds: float) -> None:
@@ -142,14 +163,20 @@ class KafkaFeed:
             raise self._refusals[-1]
 
     def _await_answer(self, waited_seconds: float) -> None:
-        """Fetch ahead meanwhile, up to a batch; past it, look for the answer with hardly any records."""
+        """Fetch ahead meanwhile, up to a batch; past it, look for the answer with hardly any records.
+
+        The library ends no wait for records early when an answer comes, and an answer takes about a millisecond. So for
+        the first moments it is only looked for, and what is waited after that is a small share of what was waited already.
+        """
         if len(self._held) < _AHEAD:
-            self._top_up(_AHEAD, _ANSWER_SLICE_SECONDS)
-            return
-        if len(self._held) > 4 * _AHEAD:
+            self._top_up(_AHEAD)
+        elif len(self._held) > 4 * _AHEAD:
             self.pause(True)
-        time.sleep(min(_LONGEST_NAP_SECONDS, max(_NAP_SECONDS, waited_seconds * _NAP_SHARE)))
-        self._take_one(0.0)
+        looking = waited_seconds < _LOOK_SECONDS
+        if self._unanswered:
+            self._take_one(0.0 if looking else min(_LONGEST_WAIT_SECONDS, waited_seconds * _WAIT_SHARE))
+        if looking:
+            _yield_core()
 
     def _send(self, commits: Commits) -> None:
         offsets = [TopicPartition(each.topic, each.number, *commit) for each, commit in commits.items()]
@@ -192,7 +219,18 @@ class KafkaFeed:
             return False  # it was assigned a moment ago and has no fetcher to tell yet
         return True
 
+    def __del__(self) -> None:
+        # The library ends a consumer that was not closed only after its partitions were given up, which a callback of ours
+        # has to agree to: it would wait for ever inside the garbage collector. So it is closed, beside whoever runs now.
+        if getattr(self, "_open", False):
+            log.warning("Kafka group %s: a subscription was dropped without close()", self._group)
+            self._open = False
+            with contextlib.suppress(RuntimeError):  # no thread can be started any more: the interpreter ends
+                threading.Thread(target=self._consumer.close, name="isthmus-queue-drop", daemon=True).start()
+
     def close(self) -> None:
+        self._open = False
+        _living.discard(self)
         if not finishes(self._consumer.close, CLOSE_SECONDS, name="isthmus-queue-close"):
             log.warning("Kafka group %s: the broker did not answer the farewell", self._group)
 

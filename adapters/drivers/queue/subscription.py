@@ -147,7 +147,7 @@ class GroupSubscription:
         while True:
             batch = self._redeliver(limit)
             self._fill(batch, limit)
-            if len(batch) < limit:
+            if len(batch) < limit or not limit:
                 wait = min(deadline, self._delayed[0][0] if self._delayed else deadline) - time.monotonic()
                 self._fetch(limit - len(batch), 0.0 if batch else max(0.0, wait))
                 self._fill(batch, limit)
