@@ -17,8 +17,10 @@ from typing import Annotated, Any
 import msgspec
 
 from adapters.settings import known_cloud
+from infra import tiers
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
+Days = Annotated[int, msgspec.Meta(ge=1, le=36500)]
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$")]
 """Lower-case letters, digits and inner hyphens, at most 40: legal in every cloud's names."""
 TopicName = Annotated[str, msgspec.Meta(pattern=r"^[a-zA-Z0-9._-]{1,249}$")]
@@ -36,11 +38,29 @@ class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     pass
 
 
+class TiersSpec(_Section, frozen=True):
+    """When an object moves to cheaper storage and when it goes, in days since it was written; None: never.
+
+    `hot` is where it starts; `warm` and `cold` are the storage classes of the same names in `adapters`: still read at once,
+    cheaper to keep, dearer to read, and paid for at least 30 and 90 days.
+    """
+
+    warm_after_days: Days | None = None
+    cold_after_days: Days | None = None
+    delete_after_days: Days | None = None
+    previous_versions_days: Days | None = 30
+    """How long a version is kept after it was overwritten or deleted."""
+    broken_uploads_days: Days = 7
+    """How long the parts of an upload that was never finished are kept."""
+
+
 class StorageSpec(_Section, frozen=True):
     """Object storage: one versioned, private bucket that holds artifacts, data sets and the model registry."""
 
     bucket: Name = "artifacts"
     """Its base name; a cloud with global names adds what makes it unique."""
+    tiers: TiersSpec = TiersSpec()
+    """On `local` nothing moves: there is one kind of disk."""
 
 
 class CacheSpec(_Section, frozen=True):
@@ -96,6 +116,8 @@ def load(platform: Mapping[str, Any], *, environment: str) -> PlatformSpec:
     except msgspec.ValidationError as error:
         reason, _, place = str(error).partition(" - at ")
         raise SpecError(reason, place=place.strip("`").removeprefix("$").removeprefix(".")) from error
+    for place, reason in tiers.mistakes(spec.storage.tiers):
+        raise SpecError(reason, place=f"storage.tiers.{place}")
     if spec.cloud not in (known := clouds()):
         raise SpecError(f"no infrastructure for {spec.cloud!r}; there is {', '.join(known)}", place="cloud")
     if spec.adapters and spec.cloud != "local":

@@ -22,7 +22,7 @@ RUNTIME = ROOT / ".venv-runtime" / "bin" / "python"
 FOLDERS: dict[Path, dict[str, list[str]]] = {
     INFRA: {
         "unit": ["tests/unit/cli", "tests/unit/infra", "tests/unit/tools"],
-        "rest": ["tests/architecture", "tests/infra", "tests/e2e/platform"],
+        "rest": ["tests/architecture", "tests/infra", "tests/rehearsal", "tests/e2e/platform"],
     },
     RUNTIME: {
         "unit": ["tests/unit/adapters", "tests/unit/runtime"],

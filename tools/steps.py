@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from tools import engine, environments, folders, kafka, servers, store
+from tools import engine, environments, folders, kafka, servers, store, vendors
 from tools.environments import ENVIRONMENTS
 from tools.failure import SetupFailed
 from tools.progress import Step, clock, megabytes
@@ -33,6 +33,16 @@ def _environment(name: str, what: str) -> Part:
     return Part(name, what, lambda: environments.ready(chosen), lambda step: environments.install(chosen, step))
 
 
+def _vendor(name: str) -> Part:
+    return Part(
+        name,
+        f"Pulumi's SDK for {name}, for stacks of that cloud",
+        lambda: vendors.ready(name),
+        lambda step: vendors.install(name, step),
+        needs=("infra",),
+    )
+
+
 PARTS = {
     part.name: part
     for part in (
@@ -41,6 +51,7 @@ PARTS = {
         Part("kafka", "Apache Kafka", kafka.ready, kafka.install, needs=("servers",)),
         _environment("runtime", "the environment that trains and serves"),
         Part("engine", "the Pulumi engine", engine.ready, engine.install, notice=engine.notice),
+        *(_vendor(name) for name in vendors.VENDORS),
         _environment("dev", "the environment of the linters"),
     )
 }
@@ -108,7 +119,14 @@ def clean(*, data: bool) -> int:
     freed = 0
     with ExitStack() as held:
         # uv comes last, as it does for whoever installs: two that wait for each other would wait for ever.
-        for name in (*(one.key for one in ENVIRONMENTS.values()), "servers", "kafka", "engine", "uv"):
+        for name in (
+            *(one.key for one in ENVIRONMENTS.values()),
+            "servers",
+            "kafka",
+            "engine",
+            *(f"pulumi-{name}" for name in vendors.VENDORS),
+            "uv",
+        ):
             held.enter_context(store.exclusive(name, "which deletes the tools and environments", step.say))
         for environment in ENVIRONMENTS.values():
             step.doing(f"deleting {environment.folder_name}")

@@ -29,6 +29,22 @@ def test_an_empty_stack_is_the_cheapest_local_one() -> None:
         ({"serving": {"models": ["Digits!"]}}, "serving.models[0]", "regex"),
         ({"cloud": "mars"}, "cloud", "there is"),
         ({"adapters": ["mars"]}, "adapters", "the clouds known here"),
+        ({"storage": {"tiers": {"warm_after_days": 7}}}, "storage.tiers.warm_after_days", "before 30"),
+        (
+            {"storage": {"tiers": {"warm_after_days": 30, "cold_after_days": 40}}},
+            "storage.tiers.cold_after_days",
+            "a move before day 60 costs more than it saves",
+        ),
+        (
+            {"storage": {"tiers": {"cold_after_days": 60, "delete_after_days": 100}}},
+            "storage.tiers.delete_after_days",
+            "delete on day 150 or later",
+        ),
+        (
+            {"storage": {"tiers": {"warm_after_days": 30, "delete_after_days": 45}}},
+            "storage.tiers.delete_after_days",
+            "delete on day 60 or later",
+        ),
     ],
 )
 def test_a_wrong_field_is_refused_by_its_place(platform: dict, place: str, reason: str) -> None:
@@ -36,6 +52,12 @@ def test_a_wrong_field_is_refused_by_its_place(platform: dict, place: str, reaso
         load(platform, environment="try")
     assert refused.value.place == place
     assert reason in str(refused.value)
+
+
+def test_a_life_from_hot_to_deleted_that_saves_is_taken() -> None:
+    tiers = {"warm_after_days": 30, "cold_after_days": 60, "delete_after_days": 150}
+    spec = load({"storage": {"tiers": tiers}}, environment="try")
+    assert spec.storage.tiers.delete_after_days == 150
 
 
 def test_the_variable_comes_before_the_stack_where_the_stack_may_switch() -> None:
