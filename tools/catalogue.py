@@ -43,6 +43,7 @@ TOOLS = {
         Tool("postgres", "servers", "the relational database, for tests", "PostgreSQL"),
         Tool("java", "servers", "runs Kafka", "GPL-2.0-only WITH Classpath-exception-2.0"),
         Tool("kafka", "kafka", "the event log", "Apache-2.0"),
+        Tool("mlflow", "mlflow", "an MLflow server, for tests", "Apache-2.0"),
     )
 }
 
@@ -54,6 +55,7 @@ NEEDED_MB = {
     "dev": 400,
     "servers": 500,
     "kafka": 150,
+    "mlflow": 250,
     "engine": 3300,
     "go": 300,
 }
@@ -89,6 +91,11 @@ def kafka_folder() -> Path:
 def servers_folder() -> Path:
     """Where the servers that come as wheels lie; another lock is another folder, so a running one keeps its files."""
     return folders.installed() / f"servers-{lock_digest('servers')[:12]}"
+
+
+def mlflow_folder() -> Path:
+    """Where the MLflow server lies."""
+    return folders.installed() / f"mlflow-{lock_digest('mlflow')[:12]}"
 
 
 def redis_licence(version: str, *, valkey: bool) -> str:

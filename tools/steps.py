@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from tools import engine, environments, folders, kafka, servers, store
+from tools import engine, environments, folders, kafka, mlflow, servers, store
 from tools.environments import ENVIRONMENTS
 from tools.failure import SetupFailed
 from tools.progress import Step, clock, megabytes
@@ -41,6 +41,7 @@ PARTS = {
         Part("kafka", "Apache Kafka", kafka.ready, kafka.install, needs=("servers",)),
         _environment("runtime", "the environment that trains and serves"),
         Part("engine", "the Pulumi engine", engine.ready, engine.install, notice=engine.notice),
+        Part("mlflow", "an MLflow server, for tests", mlflow.ready, mlflow.install),
         _environment("dev", "the environment of the linters"),
     )
 }
@@ -108,7 +109,7 @@ def clean(*, data: bool) -> int:
     freed = 0
     with ExitStack() as held:
         # uv comes last, as it does for whoever installs: two that wait for each other would wait for ever.
-        for name in (*(one.key for one in ENVIRONMENTS.values()), "servers", "kafka", "engine", "uv"):
+        for name in (*(one.key for one in ENVIRONMENTS.values()), "servers", "kafka", "mlflow", "engine", "uv"):
             held.enter_context(store.exclusive(name, "which deletes the tools and environments", step.say))
         for environment in ENVIRONMENTS.values():
             step.doing(f"deleting {environment.folder_name}")
