@@ -55,7 +55,7 @@ NEEDED_MB = {
     "dev": 400,
     "servers": 500,
     "kafka": 150,
-    "mlflow": 250,
+    "mlflow": 300,
     "engine": 3300,
     "go": 300,
 }
