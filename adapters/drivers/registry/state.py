@@ -70,6 +70,16 @@ class ModelState:
                 self._tags[number] = {key: value for key, value in merged.items() if value is not None}
         self.epoch, self.time = epoch, time
 
+    def fits(self, change: Change) -> bool:
+        """Whether what the change was decided on still holds; a version may leave numbers out, but goes after all others."""
+        match change:
+            case Registered(version=number):
+                return number > self.newest
+            case AliasMoved(alias=alias, was=was, version=target):
+                return self.aliases.get(alias) == was and (target is None or target in self._registered)
+            case TagsMerged(version=number):
+                return number in self._registered
+
     def _check(self, entry: Entry, name: str) -> None:
         version = entry.change.version
         if version is not None and not 0 < version <= self.newest + isinstance(entry.change, Registered):

@@ -1,0 +1,64 @@
+"""A real MLflow tracking server for tests: SQLite in a temporary folder, a free loopback port, ended with the block."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import tempfile
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.children import end_with_parent
+from tests.deadline import until
+from tests.servers import free_ports
+from tools import locate
+
+READY_SECONDS = 90.0  # it imports for ten seconds on an idle machine, and then once more in its worker
+END_SECONDS = 10.0
+
+
+@contextlib.contextmanager
+def mlflow_server() -> Iterator[str]:
+    """The base URL of a server that answers."""
+    (port,) = free_ports(1)
+    url = f"http://127.0.0.1:{port}"
+    with tempfile.TemporaryDirectory(prefix="isthmus-mlflow-") as name:
+        folder = Path(name)
+        log = folder / "mlflow.log"
+        argv = [*locate("mlflow").argv, "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+        argv += ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--default-artifact-root", f"{folder}/runs"]
+        with log.open("wb") as sink:
+            server = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=sink,
+                cwd=folder,
+                env=_environment(),
+                start_new_session=True,
+                preexec_fn=end_with_parent,
+            )
+        try:
+            until(lambda: server.poll() is not None or _answers(url), seconds=READY_SECONDS, what=f"MLflow at {url}")
+            if server.poll() is not None:
+                raise RuntimeError(f"MLflow ended with {server.returncode}: {log.read_text(errors='replace')[-2000:]}")
+            yield url
+        finally:
+            os.killpg(server.pid, signal.SIGKILL)  # the worker too, which is a process of its own
+            server.wait(END_SECONDS)
+
+
+def _environment() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "PYTHON"))}
+    return {**kept, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/health", timeout=1):
+            return True
+    except OSError:
+        return False
