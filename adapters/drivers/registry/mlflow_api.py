@@ -142,7 +142,9 @@ class MlflowApi:
         if kind is None and response.status_code >= 500:
             kind = Transient
         if kind is Denied:
-            raise Denied(message, name=self.url, cure="check registry.username and registry.token, and their rights there")
+            raise Denied(
+                message, name=self.url, cure="check registry.username and registry.token, and their rights there"
+            )
         if kind is None and not code:
             raise Invalid(
                 f"what answers there does not speak MLflow's REST API: HTTP {response.status_code} to {path}",

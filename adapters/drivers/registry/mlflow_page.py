@@ -111,7 +111,8 @@ class Page:
         now = int(time.time() * 1000)
         experiment = self._experiment(f"isthmus.{model}")
         answer = self._api.post(
-            "runs/create", {"experiment_id": experiment, "start_time": now, "run_name": model_digest(made.artifacts)[:12]}
+            "runs/create",
+            {"experiment_id": experiment, "start_time": now, "run_name": model_digest(made.artifacts)[:12]},
         )
         run = answer["run"]["info"]["run_id"]
         metrics = [
