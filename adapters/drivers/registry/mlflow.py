@@ -20,6 +20,7 @@ from adapters.drivers.registry.mlflow_log import PREFIX, MlflowLog
 from adapters.drivers.registry.mlflow_page import Page, converge
 from adapters.drivers.registry.records import Registered
 from adapters.drivers.registry.state import ModelState
+from adapters.errors import NotFound
 from adapters.ports import Body, ModelVersion, ObjectStorage
 from adapters.settings import RegistrySettings
 
@@ -71,7 +72,14 @@ class MlflowRegistry(LoggedRegistry[MlflowLog]):
         with log.turn() as deadline:
             if not log.ask(lambda state: state.newest):
                 self._page.open(model)
-            number = self._page.create(model, made, deadline)
+            try:
+                number = self._page.create(model, made, deadline)
+            except NotFound as error:
+                raise NotFound(
+                    "its registered model was deleted in MLflow, or renamed",
+                    name=model,
+                    cure="restore it there from a backup; `isthmus models copy` takes its versions to another registry",
+                ) from error
             made = msgspec.structs.replace(made, version=number)
             log.show(made, lambda newest: self._page.between(model, newest, number), deadline)
         return log.recall(lambda state: state.version(number))

@@ -7,7 +7,7 @@ import contextlib
 import random
 import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -47,9 +47,9 @@ class Stored:
 class MlflowApi:
     """One tracking server. Every wait is bounded by `timeout_seconds`; safe for use by several threads at once."""
 
-    def __init__(self, settings: RegistrySettings) -> None:
+    def __init__(self, settings: RegistrySettings, *, sleep: Callable[[float], None] = time.sleep) -> None:
         """Contacts nobody. Raises Invalid for what is not a URL."""
-        self._timeout_seconds = settings.timeout_seconds
+        self._timeout_seconds, self._sleep = settings.timeout_seconds, sleep
         try:
             url = httpx.URL(settings.mlflow_url)
         except httpx.InvalidURL as error:
@@ -113,7 +113,7 @@ class MlflowApi:
             try:
                 return self._once(verb, path, fields)
             except Transient:
-                time.sleep(random.uniform(0, PAUSE_SECONDS * 4**attempt))
+                self._sleep(random.uniform(0, PAUSE_SECONDS * 2**attempt))
         return self._once(verb, path, fields)
 
     def _once(self, verb: str, path: str, fields: Mapping[str, Any]) -> dict[str, Any]:

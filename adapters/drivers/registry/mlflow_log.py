@@ -132,9 +132,9 @@ class MlflowLog:
             self._append(one, deadline)
         if not self._append(made, deadline) and self.recall(lambda state: state.registered(made.version)) != made:
             raise Conflict(
-                f"MLflow gave the number {made.version}, which a version had before it was deleted there",
+                f"MLflow gave the number {made.version} for a second time: the registered model was deleted there",
                 name=self._model,
-                cure="register again, for the next number; delete nothing in MLflow that the registry made",
+                cure="restore it there from a backup; registering again gives the next number",
             )
 
     # ------------------------------------------------------------------------------------------------ appending

@@ -145,11 +145,12 @@ class ModelState:
 
 
 def _spans(numbers: Iterable[int]) -> str:
-    """Such as `1 to 4, 6 to 9`."""
+    """Such as `1 to 4, 6`."""
     spans: list[list[int]] = []
     for number in sorted(numbers):
         if spans and number == spans[-1][1] + 1:
             spans[-1][1] = number
         else:
             spans.append([number, number])
-    return ", ".join(f"{first} to {last}" for first, last in spans) or "none yet"
+    said = (f"{first}" if first == last else f"{first} to {last}" for first, last in spans)
+    return ", ".join(said) or "none yet"
