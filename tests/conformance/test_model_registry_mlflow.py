@@ -71,7 +71,7 @@ def model() -> str:
 
 
 class TestMlflow(ModelRegistrySuite):
-    random_steps = 30
+    random_steps = 20
 
     @pytest.fixture
     def damage(self, storage: ObjectStorage) -> Damage:
@@ -180,7 +180,7 @@ def test_of_promoters_at_once_mlflow_shows_the_winner(opened: Open, person: Pers
     registries = [opened() for _ in range(4)]
     for _ in registries:
         registries[0].register(model, FILES)
-    for _ in range(3):
+    for _ in range(2):
         threads = [
             threading.Thread(target=registry.set_alias, args=(model, "champion", number))
             for number, registry in enumerate(registries, 1)
@@ -418,7 +418,7 @@ def test_a_server_that_hides_what_it_acknowledged_is_said_to_read_from_a_replica
             return []
 
     with pytest.raises(Transient, match="not from a replica"):
-        opened(Stale, patience_seconds=1.0).register(model, FILES)
+        opened(Stale, patience_seconds=0.3).register(model, FILES)
 
 
 def test_a_change_is_acknowledged_even_if_mlflow_cannot_show_it(

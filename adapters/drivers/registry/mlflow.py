@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from operator import attrgetter
 from pathlib import Path
 
 import msgspec
@@ -24,6 +25,7 @@ from adapters.errors import NotFound
 from adapters.ports import Body, ModelVersion, ObjectStorage
 from adapters.settings import RegistrySettings
 
+newest = attrgetter("newest")
 UNNUMBERED = 0
 """The number of a version in its own record: MLflow gives it one when it takes the record in."""
 
@@ -70,7 +72,7 @@ class MlflowRegistry(LoggedRegistry[MlflowLog]):
         artifacts = tuple(self._blobs.store(name, files[name]) for name in sorted(files))
         made = Registered(version=UNNUMBERED, artifacts=artifacts, **facts)
         with log.turn() as deadline:
-            if not log.ask(lambda state: state.newest):
+            if not (log.recall(newest) or log.ask(newest)):
                 self._page.open(model)
             try:
                 number = self._page.create(model, made, deadline)
@@ -81,7 +83,7 @@ class MlflowRegistry(LoggedRegistry[MlflowLog]):
                     cure="restore it there from a backup; `isthmus models copy` takes its versions to another registry",
                 ) from error
             made = msgspec.structs.replace(made, version=number)
-            log.show(made, lambda newest: self._page.between(model, newest, number), deadline)
+            log.show(made, lambda known: self._page.between(model, known, number), deadline)
         return log.recall(lambda state: state.version(number))
 
     def set_alias(self, model: str, alias: str, version: int | None, *, expected: int | None = ANYWHERE) -> int:
