@@ -10,6 +10,9 @@ import tempfile
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import httpx
 
 from tests.children import end_with_parent
 from tests.deadline import until
@@ -49,6 +52,26 @@ def mlflow_server() -> Iterator[str]:
         finally:
             os.killpg(server.pid, signal.SIGKILL)  # the worker too, which is a process of its own
             server.wait(END_SECONDS)
+
+
+class Person:
+    """Who looks at MLflow's page and changes things there: plain requests, nothing of ours."""
+
+    def __init__(self, url: str) -> None:
+        self._client = httpx.Client(base_url=f"{url}/api/2.0/mlflow/", trust_env=False, timeout=30)
+
+    def ask(self, path: str, **fields: str) -> dict[str, Any]:
+        return self._client.get(path, params=fields).raise_for_status().json()
+
+    def do(self, path: str, verb: str = "POST", **fields: Any) -> dict[str, Any]:
+        return self._client.request(verb, path, json=fields).raise_for_status().json()
+
+    def version(self, model: str, number: int) -> dict[str, Any]:
+        found = self.ask("model-versions/get", name=model, version=str(number))["model_version"]
+        return found | {"tags": {tag["key"]: tag.get("value", "") for tag in found.get("tags", [])}}
+
+    def alias(self, model: str, alias: str) -> int:
+        return int(self.ask("registered-models/alias", name=model, alias=alias)["model_version"]["version"])
 
 
 def _environment() -> dict[str, str]:

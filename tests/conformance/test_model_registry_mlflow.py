@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,7 +23,7 @@ from adapters.ports import Body, ModelVersion, ObjectStorage
 from adapters.settings import RegistrySettings, Settings, StorageSettings
 from tests.conformance.test_model_registry import overwriting, s3_access
 from tests.conformance.test_model_registry_processes import MODEL, check, crowd
-from tests.mlflow_server import mlflow_server
+from tests.mlflow_server import Person, mlflow_server
 from tests.servers import s3_server
 
 FILES: dict[str, Body | Path] = {"weights.safetensors": b"weights"}
@@ -77,14 +76,6 @@ class TestMlflow(ModelRegistrySuite):
     def damage(self, storage: ObjectStorage) -> Damage:
         return overwriting(storage)
 
-    @pytest.fixture
-    def registry(self, opened: Open) -> MlflowRegistry:
-        return opened()
-
-    @pytest.fixture
-    def elsewhere(self, opened: Open) -> MlflowRegistry:
-        return opened()
-
 
 def test_a_process_killed_between_the_number_and_the_log_leaves_a_version_that_appears_with_the_next(
     tmp_path: Path, url: str
@@ -110,26 +101,6 @@ def test_the_settings_choose_mlflow(url: str) -> None:
 
 
 # ------------------------------------------------------------------------------------------------- what MLflow shows
-
-
-class Person:
-    """Who looks at MLflow's page and changes things there: plain requests, nothing of ours."""
-
-    def __init__(self, url: str) -> None:
-        self._client = httpx.Client(base_url=f"{url}/api/2.0/mlflow/", trust_env=False, timeout=30)
-
-    def ask(self, path: str, **fields: str) -> dict[str, Any]:
-        return self._client.get(path, params=fields).raise_for_status().json()
-
-    def do(self, path: str, verb: str = "POST", **fields: Any) -> dict[str, Any]:
-        return self._client.request(verb, path, json=fields).raise_for_status().json()
-
-    def version(self, model: str, number: int) -> dict[str, Any]:
-        found = self.ask("model-versions/get", name=model, version=str(number))["model_version"]
-        return found | {"tags": {tag["key"]: tag.get("value", "") for tag in found.get("tags", [])}}
-
-    def alias(self, model: str, alias: str) -> int:
-        return int(self.ask("registered-models/alias", name=model, alias=alias)["model_version"]["version"])
 
 
 @pytest.fixture
@@ -176,20 +147,23 @@ def test_mlflow_shows_aliases_and_tags_as_they_move(registry: MlflowRegistry, pe
         person.alias(model, "champion")
 
 
-def test_of_promoters_at_once_mlflow_shows_the_winner(opened: Open, person: Person, model: str) -> None:
-    registries = [opened() for _ in range(4)]
-    for _ in registries:
-        registries[0].register(model, FILES)
+def test_of_two_writers_whose_words_cross_mlflow_shows_the_later(
+    opened: Open, elsewhere: MlflowRegistry, person: Person, model: str
+) -> None:
+    crossed: list[int] = []
+
+    class Slow(MlflowApi):
+        def post(self, path: str, fields: Any) -> dict[str, Any]:
+            if path == "registered-models/alias" and not crossed:
+                crossed.append(elsewhere.set_alias(model, "champion", 2))
+                assert person.alias(model, "champion") == 2
+            return super().post(path, fields)
+
+    registry = opened(Slow)
     for _ in range(2):
-        threads = [
-            threading.Thread(target=registry.set_alias, args=(model, "champion", number))
-            for number, registry in enumerate(registries, 1)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(60)
-        assert person.alias(model, "champion") == opened().get(model, "champion").version
+        registry.register(model, FILES)
+    assert registry.set_alias(model, "champion", 1) < crossed[0]
+    assert person.alias(model, "champion") == 2
 
 
 # ------------------------------------------------------------------------------------------- what others do in MLflow
@@ -314,20 +288,6 @@ def test_many_and_long_facts_come_back_whole(registry: MlflowRegistry, elsewhere
 # --------------------------------------------------------------------------------------------------- lost and late
 
 
-class Losing(MlflowApi):
-    """Raises in place of the answer to the creations that `lose` says, before or after they took effect."""
-
-    lose: Callable[[str], bool] = staticmethod(lambda name: False)
-    applied = True
-
-    def create_version(self, name: str, **fields: Any) -> int:
-        if not self.lose(name):
-            return super().create_version(name, **fields)
-        if self.applied:
-            super().create_version(name, **fields)
-        raise Transient("the connection was reset", name=name)
-
-
 @pytest.mark.parametrize("applied", [True, False])
 @pytest.mark.parametrize("where", ["log", "versions"])
 def test_a_change_whose_answer_was_lost_is_made_once(
@@ -335,15 +295,16 @@ def test_a_change_whose_answer_was_lost_is_made_once(
 ) -> None:
     lost: list[str] = []
 
-    class Once(Losing):
-        def lose(self, name: str) -> bool:  # type: ignore[override]
-            if name.startswith(PREFIX) == (where == "log") and len(lost) < 2:
-                lost.append(name)
-                return True
-            return False
+    class Losing(MlflowApi):
+        def create_version(self, name: str, **fields: Any) -> int:
+            if name.startswith(PREFIX) != (where == "log") or len(lost) == 2:
+                return super().create_version(name, **fields)
+            lost.append(name)
+            if applied:
+                super().create_version(name, **fields)
+            raise Transient("the connection was reset", name=name)
 
-    Once.applied = applied
-    registry = opened(Once)
+    registry = opened(Losing)
     assert registry.register(model, FILES).version == 1
     registry.set_alias(model, "champion", 1, expected=None)
     assert lost
@@ -354,18 +315,23 @@ def test_a_change_whose_answer_was_lost_is_made_once(
     )
 
 
-def test_an_entry_that_was_sent_twice_counts_once(opened: Open, elsewhere: MlflowRegistry, model: str) -> None:
-    class Twice(MlflowApi):
-        def create_version(self, name: str, **fields: Any) -> int:
-            if name.startswith(PREFIX):
-                super().create_version(name, **fields)
-            return super().create_version(name, **fields)
+def test_an_entry_that_arrives_once_more_much_later_changes_nothing(
+    opened: Open, elsewhere: MlflowRegistry, model: str
+) -> None:
+    sent: list[Callable[[], int]] = []
 
-    registry = opened(Twice)
+    class Remembering(MlflowApi):
+        def create_version(self, name: str, **fields: Any) -> int:
+            sent.append(lambda: super(Remembering, self).create_version(name, **fields))
+            return sent[-1]()
+
+    registry = opened(Remembering)
     registry.register(model, FILES)
-    epoch = registry.set_tags(model, 1, {"a": "1"})
-    assert registry.epoch(model) == elsewhere.epoch(model) == epoch
-    assert registry.versions(model) == elsewhere.versions(model)
+    registry.set_tags(model, 1, {"team": "risk"})
+    epoch = elsewhere.set_tags(model, 1, {"team": "vision"})
+    assert sent[-1]() > epoch
+    for client in (registry, elsewhere, opened()):
+        assert (client.epoch(model), client.get(model, 1).tags) == (epoch, {"team": "vision"})
 
 
 def test_who_decides_on_what_is_no_longer_so_loses_and_moves_no_epoch(
