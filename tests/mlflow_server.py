@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import subprocess
 import tempfile
 import urllib.request
@@ -14,13 +13,15 @@ from typing import Any
 
 import httpx
 
-from tests.children import end_with_parent
 from tests.deadline import until
 from tests.servers import free_ports
 from tools import locate
 
 READY_SECONDS = 90.0  # it imports for ten seconds on an idle machine, and then once more in its worker
 END_SECONDS = 10.0
+# MLflow starts a worker that would outlive it. The pipe to this shell closes with the tests, however those end; then, or
+# when MLflow ends by itself, the shell ends its whole process group.
+TOGETHER = '{ "$@"; kill -9 0; } & read -r _; kill -9 0'
 
 
 @contextlib.contextmanager
@@ -35,14 +36,13 @@ def mlflow_server() -> Iterator[str]:
         argv += ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--default-artifact-root", f"{folder}/runs"]
         with log.open("wb") as sink:
             server = subprocess.Popen(
-                argv,
-                stdin=subprocess.DEVNULL,
+                ["/bin/sh", "-c", TOGETHER, "sh", *argv],
+                stdin=subprocess.PIPE,
                 stdout=sink,
                 stderr=sink,
                 cwd=folder,
                 env=_environment(),
                 start_new_session=True,
-                preexec_fn=end_with_parent,
             )
         try:
             until(lambda: server.poll() is not None or _answers(url), seconds=READY_SECONDS, what=f"MLflow at {url}")
@@ -50,8 +50,7 @@ def mlflow_server() -> Iterator[str]:
                 raise RuntimeError(f"MLflow ended with {server.returncode}: {log.read_text(errors='replace')[-2000:]}")
             yield url
         finally:
-            os.killpg(server.pid, signal.SIGKILL)  # the worker too, which is a process of its own
-            server.wait(END_SECONDS)
+            server.communicate(timeout=END_SECONDS)
 
 
 class Person:
