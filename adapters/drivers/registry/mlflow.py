@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from operator import attrgetter
 from pathlib import Path
 
 import msgspec
@@ -25,7 +24,6 @@ from adapters.errors import NotFound
 from adapters.ports import Body, ModelVersion, ObjectStorage
 from adapters.settings import RegistrySettings
 
-newest = attrgetter("newest")
 UNNUMBERED = 0
 """The number of a version in its own record: MLflow gives it one when it takes the record in."""
 
@@ -72,7 +70,7 @@ class MlflowRegistry(LoggedRegistry[MlflowLog]):
         artifacts = tuple(self._blobs.store(name, files[name]) for name in sorted(files))
         made = Registered(version=UNNUMBERED, artifacts=artifacts, **facts)
         with log.turn() as deadline:
-            if not (log.recall(newest) or log.ask(newest)):
+            if not (log.recall(_newest) or log.ask(_newest)):
                 self._page.open(model)
             try:
                 number = self._page.create(model, made, deadline)
@@ -130,3 +128,7 @@ class MlflowRegistry(LoggedRegistry[MlflowLog]):
         return MlflowLog(
             self._api, model, clock=self._clock, writer=self._writer, patience_seconds=self._patience_seconds
         )
+
+
+def _newest(state: ModelState) -> int:
+    return state.newest

@@ -24,7 +24,15 @@ import msgspec
 
 from adapters.drivers.registry import names
 from adapters.drivers.registry.mlflow_api import PAGE, MlflowApi, Stored, pauses
-from adapters.drivers.registry.records import NOTHING_BEFORE, Change, Registered, corrupt, seal, unseal
+from adapters.drivers.registry.records import (
+    MAX_RECORD_BYTES,
+    NOTHING_BEFORE,
+    Change,
+    Registered,
+    corrupt,
+    seal,
+    unseal,
+)
 from adapters.drivers.registry.state import ModelState
 from adapters.errors import Conflict, Invalid, Transient
 
@@ -33,6 +41,9 @@ Made = TypeVar("Made", bound=Change)
 
 PREFIX = "isthmus.log."
 RECORD = "isthmus.record."
+MAX_ENTRY_BYTES = MAX_RECORD_BYTES + 4096
+"""What MLflow took in as a version's record must fit into an entry, or no version after it could appear."""
+
 PIECE_CHARACTERS = 4000
 """Of one tag: MLflow's databases took 5,000 characters for most of its life."""
 
@@ -151,28 +162,30 @@ class MlflowLog:
                 writer=self._writer or f"{socket.gethostname()}:{os.getpid()}",
                 change=change,
             )
-        self._send(entry.id, seal(ascii_json(entry), model=self._model), deadline)
+        self._send(entry.id, seal(ascii_json(entry), model=self._model, limit=MAX_ENTRY_BYTES), deadline)
         with self._folding:
             return self._epochs[entry.id]
 
     def _send(self, id: str, record: bytes, deadline: float) -> None:
         """Until the entry is in the log and has been read."""
-        fault = self._crowded()
+        fault, number = self._crowded(), 0
         for _ in pauses(deadline):
-            try:
-                number = self._api.create_version(self._name, source=f"isthmus:///{self._name}", tags=to_tags(record))
-            except Transient as error:
-                fault = error
-                self._catch_up()  # it may be there all the same
-            else:
-                self._fold_if_next(number, record)
-                if id not in self._epochs:
-                    self._catch_up()
-                fault = Transient(
-                    f"entry {number} was acknowledged and is not shown",
-                    name=self._name,
-                    cure="let MLflow read from its primary database, not from a replica",
-                )
+            if not number:
+                try:
+                    number = self._api.create_version(
+                        self._name, source=f"isthmus:///{self._name}", tags=to_tags(record)
+                    )
+                except Transient as error:
+                    fault = error  # it may be there all the same
+                else:
+                    self._fold_if_next(number, record)
+                    fault = Transient(
+                        f"entry {number} was acknowledged and is not shown",
+                        name=self._name,
+                        cure="let MLflow read from its primary database, not from a replica",
+                    )
+            if id not in self._epochs:
+                self._catch_up()
             if id in self._epochs:
                 return
         raise fault

@@ -107,7 +107,7 @@ class Page:
     # ------------------------------------------------------------------------------------------------------ runs
 
     def _run(self, model: str, made: Registered) -> str:
-        """A finished run with the version's metrics and params; its id."""
+        """A finished run with the version's metrics and params; its id. A lost answer may leave an empty one beside it."""
         now = int(time.time() * 1000)
         experiment = self._experiment(f"isthmus.{model}")
         answer = self._api.post(

@@ -86,13 +86,13 @@ def decode(record: bytes, *, name: str) -> tuple[Entry, str]:
     return unseal(record, Entry, name=name)
 
 
-def seal(body: bytes, *, model: str) -> bytes:
+def seal(body: bytes, *, model: str, limit: int = MAX_RECORD_BYTES) -> bytes:
     """JSON with its digest around it. Raises Invalid, naming the model, when it is too large to be read often."""
     record = msgspec.json.encode(_Envelope(SCHEMA, hashlib.sha256(body).hexdigest(), msgspec.Raw(body)))
-    if len(record) > MAX_RECORD_BYTES:
+    if len(record) > limit:
         raise Invalid(
             f"this change takes {len(record):,} bytes of metrics, params, lineage, tags and file names; "
-            f"{MAX_RECORD_BYTES:,} is the limit",
+            f"{limit:,} is the limit",
             name=model,
             cure="put long texts into a file of the version",
         )
