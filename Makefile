@@ -9,7 +9,7 @@ down: ## end everything that `up` started; data stays
 	@python3 tools/bootstrap.py infra engine && .venv/bin/isthmus down
 
 test: ## every test, on real servers, with the conformance matrix and coverage
-	@python3 tools/bootstrap.py infra runtime servers engine kafka aws && .venv/bin/python -m tests
+	@python3 tools/bootstrap.py infra runtime servers engine kafka mlflow aws && .venv/bin/python -m tests
 
 check: ## lint, types, layers
 	@python3 tools/bootstrap.py infra runtime dev aws && .venv-dev/bin/python -m tests.check

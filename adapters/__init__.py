@@ -89,7 +89,11 @@ class Adapters:
 
     @cached_property
     def registry(self) -> ModelRegistry:
-        """The model registry, which lives in object storage."""
+        """The model registry: files in object storage, and its records there too unless the settings name an MLflow."""
+        if self.settings.registry.mlflow_url:
+            from adapters.drivers.registry import mlflow
+
+            return self._open(lambda settings: mlflow.open(settings.registry, self.storage))
         from adapters.drivers.registry.objects import ObjectRegistry
 
         return ObjectRegistry(self.storage)

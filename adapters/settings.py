@@ -106,6 +106,19 @@ class SecretsSettings(_Section, frozen=True):
     """For `onprem`: the Kubernetes namespace."""
 
 
+class RegistrySettings(_Section, frozen=True):
+    """The model registry: in object storage, or its records in MLflow."""
+
+    mlflow_url: str = ""
+    """Base URL of an MLflow tracking server; empty keeps the records in object storage, beside the files."""
+    token: Secret = NO_SECRET
+    """For MLflow: a bearer token, or with `username` the password."""
+    username: Secret = NO_SECRET
+    ca_file: str = ""
+    timeout_seconds: float = 30.0
+    """Over one request to MLflow, and over a change that others keep getting ahead of."""
+
+
 class LauncherSettings(_Section, frozen=True):
     """Where tasks run: a folder of this machine that holds their records and logs."""
 
@@ -126,6 +139,7 @@ class Settings(_Section, frozen=True):
     database: DatabaseSettings = DatabaseSettings()
     secrets: SecretsSettings = SecretsSettings()
     launcher: LauncherSettings = LauncherSettings()
+    registry: RegistrySettings = RegistrySettings()
 
     @classmethod
     def load(cls, document: str | Path | None = None, *, environ: Mapping[str, str] | None = None) -> Settings:

@@ -43,6 +43,7 @@ TOOLS = {
         Tool("postgres", "servers", "the relational database, for tests", "PostgreSQL"),
         Tool("java", "servers", "runs Kafka", "GPL-2.0-only WITH Classpath-exception-2.0"),
         Tool("kafka", "kafka", "the event log", "Apache-2.0"),
+        Tool("mlflow", "mlflow", "an MLflow server, for tests", "Apache-2.0"),
     )
 }
 
@@ -55,6 +56,7 @@ NEEDED_MB = {
     "servers": 500,
     "kafka": 150,
     "vendor": 250,
+    "mlflow": 300,
     "engine": 3300,
     "go": 300,
 }
@@ -95,6 +97,11 @@ def servers_folder() -> Path:
 def vendor_folder(vendor: str) -> Path:
     """Where the Pulumi SDK of one cloud lies."""
     return folders.installed() / f"pulumi-{vendor}-{lock_digest(f'pulumi-{vendor}')[:12]}"
+
+
+def mlflow_folder() -> Path:
+    """Where the MLflow server lies."""
+    return folders.installed() / f"mlflow-{lock_digest('mlflow')[:12]}"
 
 
 def redis_licence(version: str, *, valkey: bool) -> str:

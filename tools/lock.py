@@ -25,6 +25,7 @@ EXTRAS = {
     "infra": ("infra", "test"),
     "runtime": ("runtime", "aws", "gcp", "onprem", "test", "emulators"),
     "servers": ("servers",),
+    "mlflow": ("mlflow",),
     "dev": ("dev",),
 }
 # What is installed before pyproject.toml can be read, or outside Python: pinned here.

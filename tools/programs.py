@@ -114,6 +114,15 @@ def _kafka() -> Program | None:
     return _program("kafka", argv, receipt["version"], "cache")
 
 
+def _mlflow() -> Program | None:
+    """MLflow's command line: `server` follows."""
+    folder = catalogue.mlflow_folder()
+    receipt = store.read_json(folder / store.RECEIPT)
+    if receipt is None:
+        return None
+    return _program("mlflow", (str(folder / "bin" / "python"), "-m", "mlflow"), receipt["version"], "cache")
+
+
 def kafka_arguments(folder: Path, jars: list[str]) -> tuple[str, ...]:
     """What Java is given to run a class of Kafka's; the class path is spelled out, as the archive knows its order."""
     archive = folder / catalogue.KAFKA_ARCHIVE
@@ -175,4 +184,5 @@ _FINDERS = {
     "postgres": lambda: _server("postgres"),
     "java": lambda: _server("java"),
     "kafka": _kafka,
+    "mlflow": _mlflow,
 }

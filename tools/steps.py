@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from tools import engine, environments, folders, kafka, servers, store, vendors
+from tools import engine, environments, folders, kafka, mlflow, servers, store, vendors
 from tools.environments import ENVIRONMENTS
 from tools.failure import SetupFailed
 from tools.progress import Step, clock, megabytes
@@ -52,6 +52,7 @@ PARTS = {
         _environment("runtime", "the environment that trains and serves"),
         Part("engine", "the Pulumi engine", engine.ready, engine.install, notice=engine.notice),
         *(_vendor(name) for name in vendors.VENDORS),
+        Part("mlflow", "an MLflow server, for tests", mlflow.ready, mlflow.install),
         _environment("dev", "the environment of the linters"),
     )
 }
@@ -123,6 +124,7 @@ def clean(*, data: bool) -> int:
             *(one.key for one in ENVIRONMENTS.values()),
             "servers",
             "kafka",
+            "mlflow",
             "engine",
             *(f"pulumi-{name}" for name in vendors.VENDORS),
             "uv",

@@ -26,6 +26,7 @@ from typing import Any
 import pytest
 
 from adapters.conformance.model_registry_concurrency import ConcurrencyPromises
+from adapters.conformance.model_registry_download import DownloadPromises
 from adapters.conformance.model_registry_search import SearchPromises
 from adapters.conformance.model_registry_twin import RegistryTwin, answer, random_change, view
 from adapters.errors import Conflict, Corrupt, Invalid, NotFound
@@ -37,7 +38,7 @@ CLOCK_SKEW = timedelta(seconds=5)
 FILES = {"weights.safetensors": b"weights", "tokenizer/vocab.json": b"{}"}
 
 
-class ModelRegistrySuite(SearchPromises, ConcurrencyPromises):
+class ModelRegistrySuite(SearchPromises, DownloadPromises, ConcurrencyPromises):
     """Every promise of `ports.ModelRegistry`."""
 
     random_steps = 150

@@ -1,4 +1,4 @@
-"""A version's files in a local folder: all of them and checked, or none."""
+"""A version's files: one as bytes, or all of them in a local folder, checked, or none."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from adapters.drivers.registry import names
 from adapters.drivers.registry.blobs import Blobs
-from adapters.errors import Conflict
+from adapters.errors import Conflict, NotFound
 from adapters.ports import Artifact, ModelVersion
 
 
@@ -18,8 +18,17 @@ def label(version: ModelVersion, artifact: Artifact) -> str:
     return f"{version.model} version {version.version}, file {artifact.name}"
 
 
+def read(blobs: Blobs, version: ModelVersion, name: str) -> bytes:
+    """One file, checked. Raises NotFound, which names the files there are, or Corrupt."""
+    for artifact in version.artifacts:
+        if artifact.name == name:
+            return blobs.read(artifact, label=label(version, artifact))
+    known = ", ".join(artifact.name for artifact in version.artifacts)
+    raise NotFound(f"no file {name!r} in version {version.version}", name=version.model, cure=f"it has {known}")
+
+
 def download(blobs: Blobs, version: ModelVersion, folder: Path) -> Path:
-    """See `ObjectRegistry.download`. Several processes may do this at once: one folder appears, all verify it."""
+    """See `LoggedRegistry.download`. Several processes may do this at once: one folder appears, all verify it."""
     if folder.exists() and any(folder.iterdir()):
         return _verified(version, folder)
     names.check_files(artifact.name for artifact in version.artifacts)  # they become paths of this machine

@@ -92,6 +92,22 @@ def _folders(name: str) -> list[str]:
     return ["/".join(parts[:count]) for count in range(1, len(parts))]
 
 
+def check_facts(
+    *,
+    metrics: Mapping[str, float] | None,
+    params: Mapping[str, str] | None,
+    lineage: Mapping[str, str] | None,
+    tags: Mapping[str, str] | None,
+) -> dict[str, Any]:
+    """What is registered of a version beside its files, checked and copied, by field of the record. Raises Invalid."""
+    return {
+        "metrics": check_metrics(metrics),
+        "params": check_texts("params", params),
+        "lineage": check_texts("lineage", lineage),
+        "tags": check_texts("tags", tags),
+    }
+
+
 def check_metrics(metrics: Mapping[str, float] | None) -> dict[str, float]:
     """Finite numbers by name. Raises Invalid: a metric that is not a number must never look like one."""
     checked: dict[str, float] = {}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import msgspec
 
@@ -71,26 +71,36 @@ class _Envelope(msgspec.Struct):
     entry: msgspec.Raw
 
 
-_entries = msgspec.json.Decoder(Entry)
 _envelopes = msgspec.json.Decoder(_Envelope)
+
+Content = TypeVar("Content")
 
 
 def encode(entry: Entry) -> bytes:
     """The entry's record, without a line end. Raises Invalid when it is too large to be read often."""
-    body = msgspec.json.encode(entry)
+    return seal(msgspec.json.encode(entry), model=entry.model)
+
+
+def decode(record: bytes, *, name: str) -> tuple[Entry, str]:
+    """The entry and its digest. Raises Corrupt naming `name`, or Unsupported for a newer schema."""
+    return unseal(record, Entry, name=name)
+
+
+def seal(body: bytes, *, model: str, limit: int = MAX_RECORD_BYTES) -> bytes:
+    """JSON with its digest around it. Raises Invalid, naming the model, when it is too large to be read often."""
     record = msgspec.json.encode(_Envelope(SCHEMA, hashlib.sha256(body).hexdigest(), msgspec.Raw(body)))
-    if len(record) > MAX_RECORD_BYTES:
+    if len(record) > limit:
         raise Invalid(
             f"this change takes {len(record):,} bytes of metrics, params, lineage, tags and file names; "
-            f"{MAX_RECORD_BYTES:,} is the limit",
-            name=entry.model,
+            f"{limit:,} is the limit",
+            name=model,
             cure="put long texts into a file of the version",
         )
     return record
 
 
-def decode(record: bytes, *, name: str) -> tuple[Entry, str]:
-    """The entry and its digest. Raises Corrupt naming `name`, or Unsupported for a newer schema."""
+def unseal(record: bytes, kind: type[Content], *, name: str) -> tuple[Content, str]:
+    """What was sealed, and its digest. Raises Corrupt naming `name`, or Unsupported for a newer schema."""
     try:
         envelope = _envelopes.decode(record)
         digest = hashlib.sha256(envelope.entry).hexdigest()
@@ -100,15 +110,17 @@ def decode(record: bytes, *, name: str) -> tuple[Entry, str]:
             )
         if digest != envelope.sha256:
             raise corrupt(name, f"the entry has SHA-256 {digest}, recorded is {envelope.sha256}")
-        return _entries.decode(envelope.entry), digest
+        return msgspec.json.decode(envelope.entry, type=kind), digest
     except msgspec.DecodeError as error:
         raise corrupt(name, f"not a record: {error}") from error
 
 
 def corrupt(name: str, what: str) -> Corrupt:
-    """The error for a damaged record or page, named by its key."""
+    """The error for a damaged record or page, named by its key, or by its place in MLflow."""
     if "/pages/" in name:
         cure = "delete the page: its records are read instead, and the next change writes it again"
-    else:
+    elif "/log/" in name:
         cure = "restore this object from the bucket's older versions"
+    else:
+        cure = "restore MLflow's database from a backup"
     return Corrupt(what, name=name, cure=cure)

@@ -7,8 +7,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from adapters.drivers.registry.records import NOTHING_BEFORE, AliasMoved, Entry, Registered, TagsMerged, corrupt
-from adapters.errors import Invalid, NotFound
+from adapters.drivers.registry.records import (
+    NOTHING_BEFORE,
+    AliasMoved,
+    Change,
+    Entry,
+    Registered,
+    TagsMerged,
+    corrupt,
+)
+from adapters.errors import Conflict, Invalid, NotFound
 from adapters.ports import Artifact, ModelVersion
 
 EARLIEST = datetime.min.replace(tzinfo=UTC)
@@ -29,13 +37,10 @@ class ModelState:
     digest: str = NOTHING_BEFORE
     time: datetime = EARLIEST
     aliases: dict[str, int] = field(default_factory=dict)
-    _registered: list[tuple[Registered, datetime, str]] = field(default_factory=list)
-    _tags: list[dict[str, str]] = field(default_factory=list)
-
-    @property
-    def newest(self) -> int:
-        """The highest version's number; 0 when there is none."""
-        return len(self._registered)
+    newest: int = 0
+    """The highest version's number; 0 when there is none."""
+    _registered: dict[int, tuple[Registered, datetime, str]] = field(default_factory=dict)
+    _tags: dict[int, dict[str, str]] = field(default_factory=dict)
 
     def apply(self, entry: Entry, digest: str, *, name: str) -> None:
         """Go on to the next entry. Raises Corrupt, naming the record, unless it follows from the one before."""
@@ -46,23 +51,55 @@ class ModelState:
                 name, f"it follows an entry with SHA-256 {entry.previous}; the one before it has {self.digest}"
             )
         self._check(entry, name)
-        match entry.change:
-            case Registered() as made:
-                self._registered.append((made, entry.time, model_digest(made.artifacts)))
-                self._tags.append(dict(made.tags))
+        self.take(entry.change, epoch=entry.epoch, time=entry.time)
+        self.digest = digest
+
+    def take(self, change: Change, *, epoch: int, time: datetime) -> None:
+        """The change took effect at this epoch and time."""
+        match change:
+            case Registered(version=number) as made:
+                self._registered[number] = made, time, model_digest(made.artifacts)
+                self._tags[number] = dict(made.tags)
+                self.newest = number
             case AliasMoved(alias=alias, version=None):
                 self.aliases.pop(alias, None)
             case AliasMoved(alias=alias, version=int(number)):
                 self.aliases[alias] = number
             case TagsMerged(version=number, tags=tags):
-                merged = self._tags[number - 1] | tags
-                self._tags[number - 1] = {key: value for key, value in merged.items() if value is not None}
-        self.epoch, self.digest, self.time = entry.epoch, digest, entry.time
+                merged = self._tags[number] | tags
+                self._tags[number] = {key: value for key, value in merged.items() if value is not None}
+        self.epoch, self.time = epoch, time
+
+    def fits(self, change: Change) -> bool:
+        """Whether what the change was decided on still holds; a version may leave numbers out, but goes after all others."""
+        match change:
+            case Registered(version=number):
+                return number > self.newest
+            case AliasMoved(alias=alias, was=was, version=target):
+                return self.aliases.get(alias) == was and (target is None or target in self._registered)
+            case TagsMerged(version=number):
+                return number in self._registered
 
     def _check(self, entry: Entry, name: str) -> None:
         version = entry.change.version
         if version is not None and not 0 < version <= self.newest + isinstance(entry.change, Registered):
             raise corrupt(name, f"it changes version {version}, where there are {self.newest}")
+
+    def registered(self, version: int) -> Registered | None:
+        """What was recorded of the version, if there is one of that number."""
+        found = self._registered.get(version)
+        return found[0] if found else None
+
+    def expect(self, alias: str, version: int | None) -> None:
+        """Raises Conflict unless the alias points at the version; None is "not set"."""
+        was = self.aliases.get(alias)
+        if was != version:
+            points = "is not set" if was is None else f"points at version {was}"
+            raise Conflict(
+                f"the alias {points}, which is not the expected {version}",
+                name=f"{self.model}@{alias}",
+                cure="read it again and decide again",
+            )
 
     def number(self, version: int | str) -> int:
         """The number that is meant by a number or an alias. Raises NotFound, saying what there is."""
@@ -79,14 +116,16 @@ class ModelState:
             raise Invalid(
                 f"expected a version's number or an alias, not {version!r}", name=self.model, cure="such as 3"
             )
-        if 0 < version <= self.newest:
+        if version in self._registered:
             return version
-        raise NotFound("no such version", name=f"{self.model} {version}", cure=f"versions are 1 to {self.newest}")
+        raise NotFound(
+            "no such version", name=f"{self.model} {version}", cure=f"versions are {_spans(self._registered)}"
+        )
 
     def version(self, version: int | str) -> ModelVersion:
         """One version as it is now. Raises NotFound."""
         number = self.number(version)
-        made, time, digest = self._registered[number - 1]
+        made, time, digest = self._registered[number]
         return ModelVersion(
             model=self.model,
             version=number,
@@ -96,10 +135,22 @@ class ModelState:
             lineage=dict(made.lineage),
             created=time,
             digest=digest,
-            tags=dict(self._tags[number - 1]),
+            tags=dict(self._tags[number]),
             aliases=tuple(sorted(alias for alias, target in self.aliases.items() if target == number)),
         )
 
     def versions(self) -> list[ModelVersion]:
         """All versions, newest first."""
-        return [self.version(number) for number in range(self.newest, 0, -1)]
+        return [self.version(number) for number in sorted(self._registered, reverse=True)]
+
+
+def _spans(numbers: Iterable[int]) -> str:
+    """Such as `1 to 4, 6`."""
+    spans: list[list[int]] = []
+    for number in sorted(numbers):
+        if spans and number == spans[-1][1] + 1:
+            spans[-1][1] = number
+        else:
+            spans.append([number, number])
+    said = (f"{first}" if first == last else f"{first} to {last}" for first, last in spans)
+    return ", ".join(said) or "none yet"

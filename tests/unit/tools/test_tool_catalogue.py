@@ -9,7 +9,7 @@ import pytest
 
 from tools import cache, catalogue, checkout, home, kafka
 
-PYTHON_LOCKS = ("infra", "runtime", "servers", "dev", "uv", "go")
+PYTHON_LOCKS = ("infra", "runtime", "servers", "mlflow", "dev", "uv", "go")
 
 
 def test_the_cache_is_where_the_person_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

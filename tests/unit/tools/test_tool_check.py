@@ -25,6 +25,12 @@ def test_what_is_missing_says_what_to_type_and_the_status_is_one(capsys: pytest.
     assert missing.endswith("run `python3 tools/bootstrap.py kafka`")
 
 
+def test_what_only_tests_need_is_reported_and_not_missed() -> None:
+    mlflow = found("mlflow")
+    assert (mlflow.ok, mlflow.found) == (True, "not installed")
+    assert mlflow.advice == "run `python3 tools/bootstrap.py mlflow`"
+
+
 def test_every_tool_of_the_catalogue_is_reported_once(capsys: pytest.CaptureFixture[str]) -> None:
     check.main(["--json"])
     parts = [one["part"] for one in json.loads(capsys.readouterr().out)]

@@ -66,6 +66,13 @@ def test_kafka_is_java_with_every_jar_so_that_a_main_class_follows(servers: Path
     assert f"-XX:SharedArchiveFile={folder / catalogue.KAFKA_ARCHIVE}" in locate("kafka").argv
 
 
+def test_mlflow_is_an_interpreter_of_its_own_so_that_a_command_follows(cache: Path) -> None:
+    folder = receipt(catalogue.mlflow_folder(), version="3.17.2", packages=64)
+    found = locate("mlflow")
+    assert found.argv == (str(folder / "bin/python"), "-m", "mlflow")
+    assert (found.version, found.licence, found.source) == ("3.17.2", "Apache-2.0", "cache")
+
+
 def test_kafka_without_java_is_missing(cache: Path) -> None:
     receipt(catalogue.kafka_folder(), version="4.3.1", jars=[])
     with pytest.raises(ToolMissing):

@@ -1,0 +1,134 @@
+"""A model registry whose records are in MLflow, for teams that have one; the files stay in object storage.
+
+registry = connect(Settings.load()).registry  # with ISTHMUS_REGISTRY_MLFLOW_URL=http://mlflow:5000
+
+docs/registry.md shows what is where, docs/decisions/0007-registry-on-mlflow.md why changes go through a log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+
+from adapters.drivers.registry import names
+from adapters.drivers.registry.logged import ANYWHERE, LoggedRegistry, now
+from adapters.drivers.registry.mlflow_api import MlflowApi
+from adapters.drivers.registry.mlflow_log import PREFIX, MlflowLog
+from adapters.drivers.registry.mlflow_page import Page, converge
+from adapters.drivers.registry.records import Registered
+from adapters.drivers.registry.state import ModelState
+from adapters.errors import NotFound
+from adapters.ports import Body, ModelVersion, ObjectStorage
+from adapters.settings import RegistrySettings
+
+UNNUMBERED = 0
+"""The number of a version in its own record: MLflow gives it one when it takes the record in."""
+
+
+def open(settings: RegistrySettings, storage: ObjectStorage) -> MlflowRegistry:
+    """The registry on the server that `settings` name, contacted at first use. Raises Invalid for what is not a URL."""
+    return MlflowRegistry(MlflowApi(settings), storage, patience_seconds=settings.timeout_seconds)
+
+
+class MlflowRegistry(LoggedRegistry[MlflowLog]):
+    """`ports.ModelRegistry` over an MLflow tracking server and any `ObjectStorage`."""
+
+    def __init__(
+        self,
+        api: MlflowApi,
+        storage: ObjectStorage,
+        *,
+        clock: Callable[[], datetime] = now,
+        writer: str = "",
+        patience_seconds: float = 30.0,
+    ) -> None:
+        """`writer` is on record with each change (empty: host and process). `patience_seconds` bounds lost races."""
+        super().__init__(storage)
+        self._api, self._page = api, Page(api)
+        self._clock, self._writer, self._patience_seconds = clock, writer, patience_seconds
+
+    def register(
+        self,
+        model: str,
+        files: Mapping[str, Body | Path],
+        *,
+        metrics: Mapping[str, float] | None = None,
+        params: Mapping[str, str] | None = None,
+        lineage: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> ModelVersion:
+        """A new version, also for files that a version has already: `digest = '...'` finds that one beforehand.
+
+        Raises Transient when MLflow did not answer for too long: then the version may appear with the next one.
+        """
+        log = self._log(model)
+        names.check_files(files)
+        facts = names.check_facts(metrics=metrics, params=params, lineage=lineage, tags=tags)
+        artifacts = tuple(self._blobs.store(name, files[name]) for name in sorted(files))
+        made = Registered(version=UNNUMBERED, artifacts=artifacts, **facts)
+        with log.turn() as deadline:
+            if not (log.recall(_newest) or log.ask(_newest)):
+                self._page.open(model)
+            try:
+                number = self._page.create(model, made, deadline)
+            except NotFound as error:
+                raise NotFound(
+                    "its registered model was deleted in MLflow, or renamed",
+                    name=model,
+                    cure="restore it there from a backup; `isthmus models copy` takes its versions to another registry",
+                ) from error
+            made = msgspec.structs.replace(made, version=number)
+            log.show(made, lambda known: self._page.between(model, known, number), deadline)
+        return log.recall(lambda state: state.version(number))
+
+    def set_alias(self, model: str, alias: str, version: int | None, *, expected: int | None = ANYWHERE) -> int:
+        epoch = super().set_alias(model, alias, version, expected=expected)
+
+        def target(state: ModelState) -> int | None:
+            return state.aliases.get(alias)
+
+        log = self._log(model)
+        converge(
+            lambda: log.ask(target),
+            lambda: log.recall(target),
+            lambda version: self._page.show_alias(model, alias, version),
+            f"{model}@{alias}",
+        )
+        return epoch
+
+    def set_tags(self, model: str, version: int, tags: Mapping[str, str | None]) -> int:
+        epoch = super().set_tags(model, version, tags)
+
+        def changed(state: ModelState) -> dict[str, str | None]:
+            found = state.version(version).tags
+            return {name: found.get(name) for name in tags}
+
+        log = self._log(model)
+        converge(
+            lambda: log.ask(changed),
+            lambda: log.recall(changed),
+            lambda values: self._page.show_tags(model, version, values),
+            f"{model} version {version}",
+        )
+        return epoch
+
+    def models(self) -> list[str]:
+        first = self._api.versions(f"name LIKE '{PREFIX}%' and version_number = 1")
+        found = (version.name.removeprefix(PREFIX) for version in first)
+        return sorted(name for name in found if names.MODEL.fullmatch(name))
+
+    def close(self) -> None:
+        """Close the connections to MLflow; the storage is its owner's to close."""
+        self._api.close()
+
+    def _open_log(self, model: str) -> MlflowLog:
+        return MlflowLog(
+            self._api, model, clock=self._clock, writer=self._writer, patience_seconds=self._patience_seconds
+        )
+
+
+def _newest(state: ModelState) -> int:
+    return state.newest
