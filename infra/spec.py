@@ -12,12 +12,12 @@ Every field has a default that is the cheapest sensible choice; a field that is 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from adapters.settings import known_cloud
-from infra import tiers
+from infra import layout, tiers
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Days = Annotated[int, msgspec.Meta(ge=1, le=36500)]
@@ -63,6 +63,17 @@ class StorageSpec(_Section, frozen=True):
     """On `local` nothing moves: there is one kind of disk."""
 
 
+class NetworkSpec(_Section, frozen=True):
+    """A private network over several zones. `local` has none: all of it is on the loopback interface."""
+
+    cidr: str = "10.0.0.0/16"
+    """Of the whole network; each zone gets a private and a small public part of it."""
+    zones: Annotated[int, msgspec.Meta(ge=2, le=6)] = 3
+    nat: Literal["none", "single", "per-zone"] = "single"
+    """How private nodes reach the internet: not at all, through one gateway, or through one a zone, which outlives a zone's
+    loss and costs as many times as much."""
+
+
 class CacheSpec(_Section, frozen=True):
     """Redis: what can be lost and rebuilt."""
 
@@ -103,6 +114,7 @@ class PlatformSpec(_Section, frozen=True):
     """Whose infrastructure: a folder of `infra/clouds`."""
     adapters: tuple[str, ...] = ()
     """Only on `local`: the clouds whose adapters may run here against local servers, chosen by `CLOUD_PROVIDER`."""
+    network: NetworkSpec = NetworkSpec()
     storage: StorageSpec = StorageSpec()
     cache: CacheSpec = CacheSpec()
     stream: StreamSpec = StreamSpec()
@@ -116,6 +128,10 @@ def load(platform: Mapping[str, Any], *, environment: str) -> PlatformSpec:
     except msgspec.ValidationError as error:
         reason, _, place = str(error).partition(" - at ")
         raise SpecError(reason, place=place.strip("`").removeprefix("$").removeprefix(".")) from error
+    try:
+        layout.zones(spec.network.cidr, spec.network.zones)
+    except layout.LayoutError as error:
+        raise SpecError(str(error), place="network.cidr") from error
     for place, reason in tiers.mistakes(spec.storage.tiers):
         raise SpecError(reason, place=f"storage.tiers.{place}")
     if spec.cloud not in (known := clouds()):

@@ -15,8 +15,6 @@ from infra.rehearsal.faults import Fault
 from infra.rehearsal.journal import Journal, Line, Thing
 from infra.rehearsal.schema import Library
 
-Make = Callable[["Making"], Properties]
-
 
 @dataclass(frozen=True)
 class Naming:
@@ -38,7 +36,7 @@ class Kind:
     token: str
     source: str
     identify: Callable[[Making], str]
-    outputs: Make = lambda making: {}
+    outputs: Callable[[Making], Properties] = lambda making: {}
     """Computed outputs by name. Those of the schema that are not among them stay absent."""
     naming: Naming | None = None
     replaces: frozenset[str] = frozenset()
@@ -49,13 +47,12 @@ class Kind:
     """Enumerations that the SDK does not give."""
     unique: tuple[str, ...] = ()
     """Inputs of which no two resources may share the values."""
+    clashes: Callable[[Making, list[Thing]], str] = lambda making, things: ""
+    """What forbids the resource beside those that exist already; empty: nothing."""
     held_by: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Types, with those of their inputs that, while they name this resource, forbid its deletion."""
     defaults: Mapping[str, Any] = field(default_factory=dict)
     """Inputs that the provider fills in."""
-    made: Callable[[Making], None] | None = None
-    """Makes real what the runtime will touch."""
-    removed: Callable[[Thing], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -151,8 +148,6 @@ class Rehearsed(Resource):
             making = Making(self._kind, inputs, call.urn, self._account(), self._journal.created(call.urn))
             self._refuse_taken(making)
             state = State(self._kind.identify(making), inputs, self._outputs(making))
-            if self._kind.made:
-                self._kind.made(making)
             line = Line("create", self._kind.token, state.id, call.urn, inputs, state.outputs, making.serial)
             self._journal.write(line)
         if lost:
@@ -183,8 +178,6 @@ class Rehearsed(Resource):
             thing = self._journal.find(self._kind.token, old.id)
             if thing is not None:
                 self._refuse_held(thing)
-                if self._kind.removed:
-                    self._kind.removed(thing)
                 self._journal.write(Line("delete", self._kind.token, old.id, thing.urn))
         if lost:
             self._fault.lose()
@@ -192,12 +185,13 @@ class Rehearsed(Resource):
     # -- what a cloud refuses
 
     def _refuse_taken(self, making: Making) -> None:
-        mine = tuple(making.inputs.get(name) for name in self._kind.unique)
-        for thing in self._journal.things():
-            if thing.type == self._kind.token and mine and mine == tuple(map(thing.inputs.get, self._kind.unique)):
-                raise self._refusal(
-                    making.urn, f"{' and '.join(self._kind.unique)} {mine[0]!r} is taken by {thing.urn}"
-                )
+        names, things = self._kind.unique, self._journal.things()
+        mine = tuple(making.inputs.get(name) for name in names)
+        for thing in things:
+            if thing.type == self._kind.token and mine and mine == tuple(map(thing.inputs.get, names)):
+                raise self._refusal(making.urn, f"{' and '.join(names)} {mine[0]!r} is taken by {thing.urn}")
+        if why := self._kind.clashes(making, things):
+            raise self._refusal(making.urn, why)
 
     def _refuse_held(self, thing: Thing) -> None:
         names = {thing.id, *(value for value in (thing.outputs.get("arn"), thing.outputs.get("name")) if value)}

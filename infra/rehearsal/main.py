@@ -7,10 +7,11 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,18 @@ class RehearsedCloud(Provider):
     """A vendor's provider, rehearsed. `region` comes with its configuration, as with the real one."""
 
     region = ""
+    regions: Collection[str] = ()
+    functions: Mapping[str, Callable[[str, Properties], Properties]] = {}
+    """By token; each is given the region and the arguments."""
 
     def configure(self, config: Properties) -> None:
         self.region = str(config.get("region") or config.get("zone") or "")
         if not self.region:
             raise ProviderError(f"rehearsal: the {self.name} provider was given no region")
+        if self.regions and self.region not in self.regions:
+            close = difflib.get_close_matches(self.region, self.regions, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise ProviderError(f"rehearsal: {self.name} has no region {self.region!r}{hint}")
 
     def resource(self, urn_type: str) -> Any:
         if urn_type not in self.resources:
@@ -43,7 +51,9 @@ class RehearsedCloud(Provider):
         return self.resources[urn_type]
 
     def invoke(self, call: Call, function: str, arguments: Properties) -> Properties:
-        raise ProviderError(f"rehearsal: nothing is known of the function {function!r}")
+        if function not in self.functions:
+            raise ProviderError(f"rehearsal: nothing is known of the function {function!r}")
+        return self.functions[function](self.region, arguments)
 
 
 def rehearsed(cloud: str, folder: Path, environment: Mapping[str, str]) -> RehearsedCloud:
@@ -53,6 +63,7 @@ def rehearsed(cloud: str, folder: Path, environment: Mapping[str, str]) -> Rehea
     journal = Journal(folder / f"{cloud}.jsonl")
     fault = Fault.planned(environment.get(VARIABLE, ""))
     provider = RehearsedCloud(cloud, library.version, {})
+    provider.regions, provider.functions = module.regions(), module.FUNCTIONS
 
     def account() -> Account:
         return Account(module.ACCOUNT, provider.region)

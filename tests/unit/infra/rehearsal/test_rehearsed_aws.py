@@ -117,6 +117,57 @@ def test_a_resource_keeps_its_identity_through_updates_and_its_replacement_has_a
     assert key.create(call(token=KEY), {"description": "one"}).id != made.id
 
 
+VPC, SUBNET, NAT = "aws:ec2/vpc:Vpc", "aws:ec2/subnet:Subnet", "aws:ec2/natGateway:NatGateway"
+
+
+def make(cloud: RehearsedCloud, token: str, name: str, inputs: dict[str, Any]) -> State:
+    resource, asked = cloud.resource(token), call(name, token)
+    return resource.create(asked, resource.check(asked, {}, inputs).inputs)
+
+
+@pytest.mark.parametrize(("cidr", "reason"), [("10.0.0.0/8", "between /16 and /28"), ("10.0.0.1/16", "host bits set")])
+def test_a_range_that_no_network_can_have_is_refused(cloud: RehearsedCloud, cidr: str, reason: str) -> None:
+    assert reason in refusals(cloud, VPC, {"cidrBlock": cidr})["cidrBlock"]
+
+
+@pytest.mark.parametrize(
+    ("cidr", "reason"), [("10.1.0.0/24", "is outside of 10.0.0.0/16"), ("10.0.0.128/25", "overlaps 10.0.0.0/24")]
+)
+def test_a_subnet_lies_in_its_network_and_beside_the_others(cloud: RehearsedCloud, cidr: str, reason: str) -> None:
+    vpc = make(cloud, VPC, "main", {"cidrBlock": "10.0.0.0/16"})
+    make(cloud, SUBNET, "one", {"vpcId": vpc.id, "cidrBlock": "10.0.0.0/24"})
+    with pytest.raises(ProviderError, match=reason):
+        make(cloud, SUBNET, "two", {"vpcId": vpc.id, "cidrBlock": cidr})
+
+
+def test_what_is_in_use_cannot_be_deleted(cloud: RehearsedCloud) -> None:
+    vpc = make(cloud, VPC, "main", {"cidrBlock": "10.0.0.0/16"})
+    subnet = make(cloud, SUBNET, "one", {"vpcId": vpc.id, "cidrBlock": "10.0.0.0/24"})
+    with pytest.raises(ProviderError, match=f"{vpc.id} is in use by one"):
+        cloud.resource(VPC).delete(call("main", VPC), vpc)
+    cloud.resource(SUBNET).delete(call("one", SUBNET), subnet)
+    cloud.resource(VPC).delete(call("main", VPC), vpc)
+
+
+@pytest.mark.parametrize("targets", [{}, {"gatewayId": "igw-1", "natGatewayId": "nat-1"}])
+def test_a_route_leads_to_one_target(cloud: RehearsedCloud, targets: dict[str, str]) -> None:
+    route = {"routeTableId": "rtb-1", "destinationCidrBlock": "0.0.0.0/0", **targets}
+    assert "leads to one target" in refusals(cloud, "aws:ec2/route:Route", route)["routeTableId"]
+
+
+def test_one_address_serves_one_gateway(cloud: RehearsedCloud) -> None:
+    make(cloud, NAT, "one", {"subnetId": "subnet-1", "allocationId": "eipalloc-1"})
+    with pytest.raises(ProviderError, match="'eipalloc-1' is taken"):
+        make(cloud, NAT, "two", {"subnetId": "subnet-2", "allocationId": "eipalloc-1"})
+
+
+def test_the_zones_of_a_region_are_asked_for(cloud: RehearsedCloud) -> None:
+    answer = cloud.invoke(call(), "aws:index/getAvailabilityZones:getAvailabilityZones", {})
+    assert answer["names"] == ["eu-central-1a", "eu-central-1b", "eu-central-1c"]
+    with pytest.raises(ProviderError, match="nothing is known of the function"):
+        cloud.invoke(call(), "aws:index/getBill:getBill", {})
+
+
 def test_an_unknown_type_says_where_to_add_it(cloud: RehearsedCloud) -> None:
     with pytest.raises(ProviderError, match="infra/rehearsal/aws"):
         cloud.resource("aws:sqs/queue:Queue")
