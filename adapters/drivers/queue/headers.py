@@ -68,9 +68,11 @@ def _check(index: int, value: object, key: object, record: Record) -> None:
 
 
 def ids() -> Iterator[str]:
-    """Identifiers for records that come without: unique over processes (96 random bits), ascending within one."""
-    process = os.urandom(12).hex()
-    return (f"{process}-{number:x}" for number in itertools.count())
+    """Identifiers for records that come without: unique over processes (96 random bits), ascending within one.
+
+    Several threads may take from it at once, which a generator would refuse.
+    """
+    return map((os.urandom(12).hex() + "-{:x}").format, itertools.count())
 
 
 def decode_headers(raw: Mapping[str, bytes | str | None]) -> dict[str, str]:
