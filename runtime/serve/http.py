@@ -23,6 +23,7 @@ import msgspec
 
 from runtime.domain.problems import Kind, Problem
 from runtime.serve.meters import Meters
+from runtime.serve.number import whole_number
 from runtime.serve.router import Router
 
 JSON, PROBLEM, TEXT = "application/json", "application/problem+json", "text/plain; charset=utf-8"
@@ -115,8 +116,7 @@ class Edge:
             self._meters.answered(route, request.method, response.status, time.perf_counter() - began)
 
     async def _body(self, request: Request, receive: Receive) -> bytes:
-        declared = request.headers.get("content-length", "")
-        if declared.isdigit() and int(declared) > self._limit:
+        if (whole_number(request.headers.get("content-length", "")) or 0) > self._limit:
             raise self._too_large()
         waiting = asyncio.timeout(BODY_TIMEOUT_SECONDS)
         try:
