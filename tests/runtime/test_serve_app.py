@@ -107,7 +107,7 @@ def test_predict_takes_several_inputs_by_name_and_gives_the_outputs_of_a_model_w
         (b'{"model":"sign","inputs":[[1e39,1]]}', 400, "wrong-value", "beyond FP32"),
         (b'{"model":"sign","inputs":' + b"[" * 50_000 + b"]" * 50_000 + b"}", 400, "malformed-json", "deep"),
         ({"model": "sgin", "inputs": [[1, 2]]}, 404, "unknown-model", "there are sign"),
-        ({"model": "sign:9", "inputs": [[1, 2]]}, 404, "unknown-version", "there are 3, 2"),
+        ({"model": "sign:9", "inputs": [[1, 2]]}, 404, "unknown-version", "loaded: 3, 2"),
         ({"model": "sign@gold", "inputs": [[1, 2]]}, 404, "unknown-version", "'gold'"),
         ({"model": "../etc", "inputs": [[1, 2]]}, 400, "wrong-value", "NAME:VERSION"),
     ],
