@@ -115,7 +115,7 @@ def load(platform: Mapping[str, Any], *, environment: str) -> PlatformSpec:
 
 
 def _reason(error: msgspec.ValidationError) -> tuple[str, str]:
-    """msgspec's complaint as a reason and the place it is about: an unknown field's own, for one whose name is wrong its parent's."""
+    """msgspec's complaint as a reason and the place: of an unknown field its own, of a wrong name the object that has it."""
     reason, _, where = str(error).partition(" - at ")
     of_name, _, place = where.strip("`").rpartition("` in `")
     place = place.removeprefix("$").removeprefix(".")
