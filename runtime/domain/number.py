@@ -1,4 +1,4 @@
-"""Whole numbers that callers write as digits in headers and queries."""
+"""Whole numbers that people and callers write as digits."""
 
 from __future__ import annotations
 

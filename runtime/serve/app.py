@@ -10,12 +10,12 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from runtime.domain.number import whole_number
 from runtime.domain.problems import Kind, Problem
 from runtime.serve import oip, page, v1
 from runtime.serve.http import JSON, TEXT, Request, Response, answer
 from runtime.serve.meters import Meters
 from runtime.serve.model import Model, Workers
-from runtime.serve.number import whole_number
 from runtime.serve.openapi import openapi
 from runtime.serve.router import Route, Router
 from runtime.serve.shelf import Shelf

@@ -21,9 +21,9 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from runtime.domain.number import whole_number
 from runtime.domain.problems import Kind, Problem
 from runtime.serve.meters import Meters
-from runtime.serve.number import whole_number
 from runtime.serve.router import Router
 
 JSON, PROBLEM, TEXT = "application/json", "application/problem+json", "text/plain; charset=utf-8"

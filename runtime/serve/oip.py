@@ -13,11 +13,11 @@ from typing import Annotated, Any
 import msgspec
 import numpy as np
 
+from runtime.domain.number import whole_number
 from runtime.domain.problems import Kind, Problem
 from runtime.domain.signature import Signature
 from runtime.domain.tensors import ANY, Datatype, TensorSpec
 from runtime.serve import codec
-from runtime.serve.number import whole_number
 
 HEADER_LENGTH = "inference-header-content-length"
 """How many bytes of the body are JSON; the tensors' bytes follow."""
