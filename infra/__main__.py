@@ -11,7 +11,7 @@ from infra import spec as specification
 
 
 def main() -> None:
-    wanted = pulumi.Config().get_object("platform") or {}
+    wanted = pulumi.Config().require_object("platform")
     spec = specification.load(wanted, environment=pulumi.get_stack())
     adapters = specification.active_adapters(spec, requested_cloud())
     cloud = importlib.import_module(f"infra.clouds.{spec.cloud}")

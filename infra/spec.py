@@ -11,6 +11,7 @@ Every field has a default that is the cheapest sensible choice; a field that is 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -29,7 +30,7 @@ TopicName = Annotated[str, msgspec.Meta(pattern=r"^[a-zA-Z0-9._-]{1,249}$")]
 class SpecError(ValueError):
     """A stack asks for something that cannot be: `place` is the path inside `platform`, such as `cache.memory_mib`."""
 
-    def __init__(self, reason: str, *, place: str = "") -> None:
+    def __init__(self, reason: str, place: str = "") -> None:
         self.reason, self.place = reason, place
         super().__init__(f"platform.{place}: {reason}" if place else reason)
 
@@ -123,11 +124,14 @@ class PlatformSpec(_Section, frozen=True):
 
 def load(platform: Mapping[str, Any], *, environment: str) -> PlatformSpec:
     """The specification in a stack's `platform` object. Raises SpecError, which names the place and what was expected."""
+    if not isinstance(platform, Mapping):
+        raise SpecError(f"Expected `object`, got {platform!r}; an empty one, {{}}, takes every default")
+    if "environment" in platform:
+        raise SpecError("the environment is the stack's name: leave this out", place="environment")
     try:
         spec = msgspec.convert({**platform, "environment": environment}, PlatformSpec)
     except msgspec.ValidationError as error:
-        reason, _, place = str(error).partition(" - at ")
-        raise SpecError(reason, place=place.strip("`").removeprefix("$").removeprefix(".")) from error
+        raise SpecError(*_reason(error)) from error
     try:
         layout.zones(spec.network.cidr, spec.network.zones)
     except layout.LayoutError as error:
@@ -146,6 +150,18 @@ def load(platform: Mapping[str, Any], *, environment: str) -> PlatformSpec:
         except ValueError as error:
             raise SpecError(str(error), place="adapters") from error
     return spec
+
+
+def _reason(error: msgspec.ValidationError) -> tuple[str, str]:
+    """msgspec's complaint as a reason and the place: of an unknown field its own, of a wrong name the object that has it."""
+    reason, _, where = str(error).partition(" - at ")
+    of_name, _, place = where.strip("`").rpartition("` in `")
+    place = place.removeprefix("$").removeprefix(".")
+    if of_name:
+        reason = f"one of its names is wrong: {reason}"
+    if unknown := re.search(r"unknown field `(.+)`", reason):
+        place = f"{place}.{unknown[1]}".removeprefix(".")
+    return reason, place
 
 
 def active_adapters(spec: PlatformSpec, requested: str) -> str:

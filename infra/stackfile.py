@@ -16,21 +16,31 @@ def read(path: Path) -> PlatformSpec:
     """The specification in `stacks/Pulumi.<environment>.yaml`. Raises SpecError with file, line, place and reason."""
     environment = path.name.removeprefix("Pulumi.").removesuffix(".yaml")
     try:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         there = ", ".join(sorted(p.name[7:-5] for p in path.parent.glob("Pulumi.*.yaml"))) or "none"
         raise SpecError(
             f"no stack {environment!r}: {path.name} is not in {path.parent.name}/; there is {there}"
         ) from error
-    try:
-        root = yaml.compose(text, yaml.SafeLoader)
-        platform = (yaml.safe_load(text) or {}).get("config", {}).get(KEY, {})
-    except (yaml.YAMLError, AttributeError) as error:
+    except UnicodeDecodeError as error:
         raise SpecError(f"{path.name} is not a stack file: {error}") from error
     try:
-        return load(platform, environment=environment)
+        root, document = yaml.compose(text, yaml.SafeLoader), yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise SpecError(f"{path.name} is not a stack file: {error}") from error
+    try:
+        return load(_platform(document), environment=environment)
     except SpecError as error:
         raise SpecError(f"{path.name}:{line_of(root, error.place)}: {error}", place="") from error
+
+
+def _platform(document: Any) -> Any:
+    """What stands under `config` and KEY. A file without it is a slip of the pen: as a wish for the defaults it would let
+    the next update delete what runs."""
+    config = document.get("config") if isinstance(document, dict) else None
+    if not isinstance(config, dict) or KEY not in config:
+        raise SpecError(f"it has no {KEY!r} under config; an empty object there, {{}}, takes every default")
+    return config[KEY]
 
 
 def line_of(root: yaml.Node | None, place: str) -> int:

@@ -23,6 +23,7 @@ from adapters.errors import Invalid
 from adapters.ports import ModelVersion
 from adapters.settings import Settings
 from runtime.command import OK, Command
+from runtime.domain.number import whole_number
 from runtime.domain.reference import Reference
 from runtime.registry.table import print_table
 
@@ -141,9 +142,9 @@ def _reference(text: str) -> Reference:
 
 
 def _version_number(text: str) -> int:
-    if text.isascii() and text.isdigit() and int(text) > 0:
-        return int(text)
-    raise Invalid(f"{text!r} is no version", cure="give its number, or `none` to remove the alias")
+    if number := whole_number(text):
+        return number
+    raise Invalid(f"{text[:80]!r} is no version", cure="give its number, or `none` to remove the alias")
 
 
 def _facts(version: ModelVersion) -> dict[str, Any]:

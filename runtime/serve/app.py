@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from runtime.domain.number import whole_number
 from runtime.domain.problems import Kind, Problem
 from runtime.serve import oip, page, v1
 from runtime.serve.http import JSON, TEXT, Request, Response, answer
@@ -187,9 +188,10 @@ class App:
         if not model.manifest.samples_public:
             raise Problem(Kind.UNKNOWN_ROUTE, f"{model.name} shows no samples: its data is not declared public")
         text = request.one_of("limit", str(MAX_SAMPLES))
-        if not (text.isascii() and text.isdigit() and 1 <= int(text[:4]) <= MAX_SAMPLES):
+        limit = whole_number(text)
+        if limit is None or not 1 <= limit <= MAX_SAMPLES:
             raise Problem(Kind.WRONG_VALUE, f"limit is a whole number from 1 to {MAX_SAMPLES}, not {text[:32]!r}")
-        limit, samples = int(text), model.samples
+        samples = model.samples
         return answer(
             Samples(
                 model.name,

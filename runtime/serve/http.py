@@ -21,6 +21,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from runtime.domain.number import whole_number
 from runtime.domain.problems import Kind, Problem
 from runtime.serve.meters import Meters
 from runtime.serve.router import Router
@@ -115,8 +116,7 @@ class Edge:
             self._meters.answered(route, request.method, response.status, time.perf_counter() - began)
 
     async def _body(self, request: Request, receive: Receive) -> bytes:
-        declared = request.headers.get("content-length", "")
-        if declared.isdigit() and int(declared) > self._limit:
+        if (whole_number(request.headers.get("content-length", "")) or 0) > self._limit:
             raise self._too_large()
         waiting = asyncio.timeout(BODY_TIMEOUT_SECONDS)
         try:

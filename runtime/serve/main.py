@@ -44,9 +44,9 @@ def _serve(command: Command, options: argparse.Namespace) -> int:
         references = list(dict.fromkeys(Reference.parse(text) for text in options.models.split(",")))
     except ValueError as error:
         command.error(f"--models: {error}")
-    for name in ("threads", "poll_seconds"):
-        if getattr(options, name) <= 0:
-            command.error(f"--{name.replace('_', '-')} must be above 0, not {getattr(options, name)}")
+    for flag, value, most in (("--threads", options.threads, 1024), ("--poll-seconds", options.poll_seconds, 86_400)):
+        if not 0 < value <= most:
+            command.error(f"{flag} must be above 0 and at most {most}, not {value}")
     for port in (options.port, options.management_port):
         if not 1 <= port <= 65535:
             command.error(f"a port is 1 to 65535, not {port}")

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import msgspec
 import numpy as np
 
+from runtime.domain.number import whole_number
 from runtime.domain.problems import Kind, Problem
 from runtime.domain.signature import Signature
 from runtime.domain.tensors import ANY, Datatype, TensorSpec
@@ -231,12 +232,13 @@ def _plain(error: Exception) -> str:
 def _divide(body: bytes, header_length: str | None) -> tuple[bytes, memoryview]:
     if header_length is None:
         return body, memoryview(b"")
-    if not (header_length.isascii() and header_length.isdigit()) or int(header_length) > len(body):
+    json_bytes = whole_number(header_length)
+    if json_bytes is None or json_bytes > len(body):
         raise Problem(
             Kind.WRONG_BINARY,
             f"Inference-Header-Content-Length is {header_length[:32]!r}: it counts the JSON's bytes, at most {len(body)}",
         )
-    return body[: int(header_length)], memoryview(body)[int(header_length) :]
+    return body[:json_bytes], memoryview(body)[json_bytes:]
 
 
 def _read_raw(tail: memoryview, signature: Signature) -> Call:

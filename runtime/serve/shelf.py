@@ -127,7 +127,7 @@ class Shelf:
         numbers = [model.version for model in loaded]
         raise Problem(
             Kind.UNKNOWN_VERSION,
-            f"version {version[:32]!r} of {name} is not loaded: there are {', '.join(map(str, numbers))}",
+            f"version {version[:32]!r} of {name} is not loaded; loaded: {', '.join(map(str, numbers))}",
             versions=numbers,
         )
 

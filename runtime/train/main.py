@@ -38,6 +38,8 @@ def _train(command: Command, options: argparse.Namespace) -> int:
     from adapters.settings import Settings
     from runtime.train.catalogue import find_recipe
 
+    if not 0 <= options.seed < 2**63:
+        command.error(f"--seed must be 0 to {2**63 - 1}, not {options.seed}")
     overrides = command.assignments(options.set)
     if options.epochs is not None:
         overrides["epochs"] = options.epochs

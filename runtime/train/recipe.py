@@ -121,6 +121,6 @@ def _typed(name: str, text: str, default: Value) -> Value:
         value = kind(text)
     except ValueError:
         value = math.nan
-    if not math.isfinite(value):
+    if not abs(value) < (2**63 if kind is int else math.inf):  # NaN neither
         raise Invalid(f"{name} must be {wanted}, not {text!r}", name="--set", cure=f"its default is {default}")
     return value

@@ -107,7 +107,7 @@ def test_predict_takes_several_inputs_by_name_and_gives_the_outputs_of_a_model_w
         (b'{"model":"sign","inputs":[[1e39,1]]}', 400, "wrong-value", "beyond FP32"),
         (b'{"model":"sign","inputs":' + b"[" * 50_000 + b"]" * 50_000 + b"}", 400, "malformed-json", "deep"),
         ({"model": "sgin", "inputs": [[1, 2]]}, 404, "unknown-model", "there are sign"),
-        ({"model": "sign:9", "inputs": [[1, 2]]}, 404, "unknown-version", "there are 3, 2"),
+        ({"model": "sign:9", "inputs": [[1, 2]]}, 404, "unknown-version", "loaded: 3, 2"),
         ({"model": "sign@gold", "inputs": [[1, 2]]}, 404, "unknown-version", "'gold'"),
         ({"model": "../etc", "inputs": [[1, 2]]}, 400, "wrong-value", "NAME:VERSION"),
     ],
@@ -181,7 +181,7 @@ def test_samples_are_shown_only_where_the_data_is_public() -> None:
     assert "not declared public" in private.problem()["detail"]
 
 
-@pytest.mark.parametrize("limit", ["0", "101", "-1", "x", "1e1", "²", "9" * 5000])
+@pytest.mark.parametrize("limit", ["0", "101", "-1", "x", "1e1", "²", "9" * 5000, "0001" + "0" * 5000])
 def test_a_wrong_limit_is_refused(limit: str) -> None:
     assert caller().ask("GET", f"/v1/models/sign/samples?limit={limit}").problem()["type"] == "/problems/wrong-value"
 
@@ -210,6 +210,12 @@ def test_a_declared_length_past_the_limit_is_refused_before_anything_is_read() -
     answer = caller().ask("POST", "/v1/predict", headers=JSON | {"content-length": "1000001"})
     assert (answer.status, answer.headers["connection"]) == (413, "close")
     assert answer.problem()["limit_bytes"] == 1_000_000
+
+
+@pytest.mark.parametrize("declared", ["0" * 5000 + "2", "9" * 5000, "²", "two"])
+def test_a_declared_length_of_any_writing_breaks_nothing(declared: str) -> None:
+    answer = caller().ask("POST", "/v1/predict", b"{}", headers=JSON | {"content-length": declared})
+    assert answer.problem()["type"] == "/problems/malformed-json"
 
 
 @pytest.mark.parametrize(("size", "status"), [(64, 200), (65, 413)])

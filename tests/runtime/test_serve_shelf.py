@@ -185,5 +185,5 @@ def test_an_unknown_model_or_version_lists_what_there_is(registry: ModelRegistry
     shelf = loaded(registry, "clouds")
     with pytest.raises(Problem, match="no model 'fog' is served here: there are clouds"):
         shelf.find("fog")
-    with pytest.raises(Problem, match="version '7' of clouds is not loaded: there are 1"):
+    with pytest.raises(Problem, match="version '7' of clouds is not loaded; loaded: 1"):
         shelf.find("clouds", "7")

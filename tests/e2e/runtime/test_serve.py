@@ -295,7 +295,7 @@ def test_a_taken_port_is_one_sentence_and_not_shared(platform: Platform, server:
         ([], "the following arguments are required: --models"),
         (["--models", "digits", "--port", "0"], "a port is 1 to 65535, not 0"),
         (["--models", "digits", "--port", "http"], "invalid int value: 'http'"),
-        (["--models", "digits", "--threads", "0"], "--threads must be above 0, not 0"),
+        (["--models", "digits", "--threads", "0"], "--threads must be above 0 and at most 1024, not 0"),
         (["--models", "digits", "--code", "absent.py"], "absent.py: there is no such Python file"),
     ],
 )

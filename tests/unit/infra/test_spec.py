@@ -22,7 +22,10 @@ def test_an_empty_stack_is_the_cheapest_local_one() -> None:
 @pytest.mark.parametrize(
     ("platform", "place", "reason"),
     [
-        ({"cach": {}}, "", "cach"),
+        ({"cach": {}}, "cach", "unknown field"),
+        ({"cache": {"memory": 1}}, "cache.memory", "unknown field"),
+        ({"stream": {"topics": {"a b": {}}}}, "stream.topics", "one of its names is wrong"),
+        ({"environment": "other"}, "environment", "the stack's name"),
         ({"cache": {"memory_mib": "much"}}, "cache.memory_mib", "Expected `int`"),
         ({"cache": {"memory_mib": 1}}, "cache.memory_mib", ">= 16"),
         ({"stream": {"topics": {"a": {"partitions": 0}}}}, "stream.topics[...].partitions", ">= 1"),
@@ -77,6 +80,32 @@ def test_an_unknown_cloud_in_the_variable_lists_the_known_ones() -> None:
         active_adapters(PlatformSpec(environment="local"), "mars")
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "it has no 'isthmus:platform' under config"),
+        ("- config\n", "it has no 'isthmus:platform' under config"),
+        ("config:\n", "it has no 'isthmus:platform' under config"),
+        ("config: 3\n", "it has no 'isthmus:platform' under config"),
+        ("config:\n  isthmus:platfrom:\n    cloud: local\n", "it has no 'isthmus:platform' under config"),
+        ("config:\n  isthmus:platform:\n", "Pulumi.try.yaml:2: Expected `object`, got None"),
+        ("config:\n  isthmus:platform: 3\n", "Pulumi.try.yaml:2: Expected `object`, got 3"),
+        ("config: {\n", "is not a stack file"),
+        ("\xff", "is not a stack file"),
+        ("config:\n  isthmus:platform:\n    cloud: local\n    cach: {}\n", "Pulumi.try.yaml:4: platform.cach: "),
+    ],
+)
+def test_a_file_that_holds_no_platform_is_refused_and_never_taken_for_an_empty_one(
+    text: str, words: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "Pulumi.try.yaml"
+    file.write_bytes(text.encode("latin-1"))
+    with pytest.raises(SpecError) as refused:
+        stackfile.read(file)
+    assert file.name in str(refused.value)
+    assert words in str(refused.value)
+
+
 def test_a_mistake_in_a_stack_file_is_shown_with_its_line(tmp_path: Path) -> None:
     file = tmp_path / "Pulumi.try.yaml"
     file.write_text("config:\n  isthmus:platform:\n    cloud: local\n    cache:\n      memory_mib: 4\n")
@@ -90,7 +119,7 @@ def test_a_stack_that_is_not_there_lists_those_that_are(tmp_path: Path) -> None:
         stackfile.read(tmp_path / "Pulumi.two.yaml")
 
 
-@pytest.mark.parametrize("text", ["config: [", "- a\n- b\n", "config: 3\n"])
+@pytest.mark.parametrize("text", ["config: [", "config:\n\tx: 1\n"])
 def test_what_is_no_stack_file_is_said_to_be_none(tmp_path: Path, text: str) -> None:
     file = tmp_path / "Pulumi.try.yaml"
     file.write_text(text)

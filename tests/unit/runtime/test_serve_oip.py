@@ -214,6 +214,7 @@ SIZED: dict[str, Any] = {"name": "a", "shape": [1, 2], "datatype": "FP32"}
         (request(SIZED | {"data": [1, 2]}), b"", "-1", "Inference-Header-Content-Length is '-1'"),
         (request(SIZED | {"data": [1, 2]}), b"", "99999", "at most"),
         (request(SIZED | {"data": [1, 2]}), b"", "²", "Inference-Header-Content-Length"),
+        (request(SIZED | {"data": [1, 2]}), b"", "9" * 5000, "Inference-Header-Content-Length is '9999"),
         (b"", b"\0" * 7, "0", "no whole number of rows of 8 bytes"),
         (b"", b"", "0", "no whole number of rows"),
     ],
