@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from cli.failure import INTERRUPTED, Failure
-from cli.stack import DEFAULT, Stack
+from cli.failure import INTERRUPTED, WRONG_INPUT, Failure
+from cli.stack import DEFAULT, Stack, known
 
 app = typer.Typer(
     help="Machine learning on more than one cloud: lay the platform down, train, serve, move.",
@@ -17,7 +17,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-StackName = Annotated[str, typer.Option("--stack", "-s", help="The environment: stacks/Pulumi.<name>.yaml.")]
+StackName = Annotated[
+    str, typer.Option("--stack", "-s", help="The environment: stacks/Pulumi.<name>.yaml.", callback=known)
+]
 AsJson = Annotated[
     bool, typer.Option("--json", help="One JSON document on standard output; progress goes to standard error.")
 ]
@@ -89,9 +91,14 @@ def settings(
     ] = "",
 ) -> None:
     """The settings document that a process of the runtime reads."""
+    from adapters.settings import known_cloud
     from cli.runtime import settings_file
     from cli.up import wanted
 
+    try:
+        cloud = cloud and known_cloud(cloud)
+    except ValueError as error:
+        raise Failure(str(error), code=WRONG_INPUT) from error
     print(settings_file(Stack(stack), cloud or wanted(Stack(stack))[1]).read_text(), end="")
 
 
@@ -134,6 +141,15 @@ _passed_on(
 )
 
 
+def _of_system(error: OSError) -> str:
+    from tools import home
+
+    sentence = f"{error.filename or 'this machine'}: {error.strerror or error}"
+    if str(error.filename).startswith(str(home())):
+        sentence += "; ISTHMUS_HOME says where the platform's files go: let it name a folder that can be written"
+    return sentence
+
+
 def main() -> None:
     """The console script. A known failure is one line on standard error; only a defect of ours shows a traceback."""
     from tools import SetupFailed, ToolMissing
@@ -147,7 +163,7 @@ def main() -> None:
     except KeyboardInterrupt:
         code, sentence = INTERRUPTED, "interrupted"
     except OSError as error:
-        code, sentence = 1, f"{error.filename or 'this machine'}: {error.strerror or error}"
+        code, sentence = 1, _of_system(error)
     else:
         return
     print(f"isthmus: {sentence}", file=sys.stderr)

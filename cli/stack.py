@@ -13,9 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import tools
+from cli.failure import WRONG_INPUT, Failure
 
 PROJECT = "isthmus"
 DEFAULT = "local"
+
+
+def known(name: str) -> str:
+    """`name`, if there is a stack file of that name. Raises Failure with exit code 2, which lists those there are."""
+    there = sorted(path.name[7:-5] for path in (tools.checkout() / "stacks").glob("Pulumi.*.yaml"))
+    if name in there:
+        return name
+    raise Failure(f"no stack {name!r}: there is {', '.join(there) or 'none'} in stacks/", code=WRONG_INPUT)
 
 
 @dataclass(frozen=True)
@@ -63,12 +72,12 @@ class Stack:
         path = tools.home() / "state" / ".pulumi" / "stacks" / PROJECT / f"{self.name}.json"
         if not self.is_local or not path.is_file():
             return {}
-        return json.loads(path.read_bytes()).get("checkpoint", {}).get("latest") or {}
+        return _document(path).get("checkpoint", {}).get("latest") or {}
 
     def locks(self) -> list[dict[str, Any]]:
         """Updates that hold the local stack's lock, each with `pid` and `timestamp`; their process may be dead."""
         folder = tools.home() / "state" / ".pulumi" / "locks" / "organization" / PROJECT / self.name
-        return [json.loads(path.read_bytes()) for path in sorted(folder.glob("*.json"))] if self.is_local else []
+        return [_document(path) for path in sorted(folder.glob("*.json"))] if self.is_local else []
 
     def platform(self) -> dict[str, Any] | None:
         """The `platform` output as exported last, or None before the first update."""
@@ -76,3 +85,13 @@ class Stack:
             if resource.get("type") == "pulumi:pulumi:Stack":
                 return resource.get("outputs", {}).get("platform")
         return None
+
+
+def _document(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError as error:
+        raise Failure(
+            f"{path} is damaged ({error}): put a copy of it back, such as the `.bak` that Pulumi leaves beside it, or move it "
+            "away; what runs is found again by the next `isthmus up`"
+        ) from error
