@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -90,3 +91,31 @@ def settle(members: Sequence[Subscription], settled: Callable[[], bool], what: s
         for member, messages in zip(members, received, strict=True):
             messages += member.receive(timeout_seconds=0.05)
     return received
+
+
+class Worker:
+    """A member in a thread of its own, as members are: one that does not call holds up the others' rebalance."""
+
+    def __init__(self, queue: MessageQueue, topic: str, group: str, done: list[int]) -> None:
+        self.failed: BaseException | None = None
+        self._leaving = threading.Event()
+        self._thread = threading.Thread(target=self._work, args=(queue, topic, group, done), daemon=True)
+        self._thread.start()
+
+    def _work(self, queue: MessageQueue, topic: str, group: str, done: list[int]) -> None:
+        try:
+            with queue.subscribe([topic], group=group) as member:
+                while not self._leaving.is_set():
+                    batch = member.receive(limit=40, timeout_seconds=0.1)
+                    member.ack(batch)
+                    done.extend(values(batch))
+        except BaseException as error:
+            self.failed = error
+
+    def leave(self) -> None:
+        """Have it close its subscription, and wait for that. Raises what it failed with."""
+        self._leaving.set()
+        self._thread.join(60)
+        assert not self._thread.is_alive(), "a member did not leave within a minute"
+        if self.failed is not None:
+            raise self.failed

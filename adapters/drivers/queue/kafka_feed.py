@@ -155,7 +155,11 @@ class KafkaFeed:
             while self._unanswered:
                 waited = time.monotonic() - began
                 if waited > ANSWER_SECONDS:
-                    raise Transient(f"no answer to a commit within {ANSWER_SECONDS:g} s", name=self._group)
+                    raise Transient(
+                        f"no answer to a commit within {ANSWER_SECONDS:g} s",
+                        name=self._group,
+                        cure="the broker is away, or the group waits for a member that does not call receive: try again",
+                    )
                 self._await_answer(waited)
         except KafkaException as error:
             raise classify(error, self._group) from error
