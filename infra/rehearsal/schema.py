@@ -64,6 +64,7 @@ class Library:
         self.package, self.folder, self.version = package, folder, version
 
     @classmethod
+    @functools.cache
     def installed(cls, package: str) -> Library:
         """`pulumi_<package>` of this environment. Raises ModuleNotFoundError, which says how to install it."""
         name = f"pulumi_{package}"

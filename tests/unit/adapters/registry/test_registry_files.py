@@ -38,7 +38,10 @@ def registry(storage: ObjectStorage) -> ObjectRegistry:
 def large(tmp_path: Path) -> Path:
     """A file of two chunks and a half."""
     path = tmp_path / "large.safetensors"
-    path.write_bytes(random.Random(7).randbytes(CHUNK_BYTES * 5 // 2))
+    block = random.Random(7).randbytes(
+        (1 << 16) - 8
+    )  # numbered, so that no two are alike: it is quicker than so much chance
+    path.write_bytes(b"".join(number.to_bytes(8) + block for number in range(CHUNK_BYTES * 5 // 2 >> 16)))
     return path
 
 
