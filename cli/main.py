@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cli.failure import INTERRUPTED, WRONG_INPUT, Failure
-from cli.stack import DEFAULT, Stack, known
+from cli.stack import DEFAULT, Stack, existing
 
 app = typer.Typer(
     help="Machine learning on more than one cloud: lay the platform down, train, serve, move.",
@@ -18,7 +18,7 @@ app = typer.Typer(
 )
 
 StackName = Annotated[
-    str, typer.Option("--stack", "-s", help="The environment: stacks/Pulumi.<name>.yaml.", callback=known)
+    str, typer.Option("--stack", "-s", help="The environment: stacks/Pulumi.<name>.yaml.", callback=existing)
 ]
 AsJson = Annotated[
     bool, typer.Option("--json", help="One JSON document on standard output; progress goes to standard error.")

@@ -19,7 +19,7 @@ PROJECT = "isthmus"
 DEFAULT = "local"
 
 
-def known(name: str) -> str:
+def existing(name: str) -> str:
     """`name`, if there is a stack file of that name. Raises Failure with exit code 2, which lists those there are."""
     there = sorted(path.name[7:-5] for path in (tools.checkout() / "stacks").glob("Pulumi.*.yaml"))
     if name in there:

@@ -44,13 +44,3 @@ def zones(cidr: str, count: int) -> list[Zone]:
     parts = list(whole.subnets(prefixlen_diff=halvings))
     public = list(parts[-1].subnets(prefixlen_diff=max(1, (count - 1).bit_length())))
     return [Zone(number, str(parts[number]), str(public[number])) for number in range(count)]
-
-
-def overlap(ranges: dict[str, str]) -> tuple[str, str] | None:
-    """The names of the first two of these ranges that share an address, if any do."""
-    nets = [(name, ipaddress.ip_network(cidr)) for name, cidr in ranges.items()]
-    for number, (name, net) in enumerate(nets):
-        for other, another in nets[number + 1 :]:
-            if net.version == another.version and net.overlaps(another):
-                return name, other
-    return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tools import catalogue, packages, store
 from tools.progress import Step
 
@@ -17,17 +19,16 @@ def ready() -> str | None:
 
 def install(step: Step) -> str:
     """Install the wheels of `locks/mlflow.txt` into the cache. The first start compiles the third of them it uses."""
-    folder = catalogue.mlflow_folder()
-    with store.exclusive("mlflow", "which installs the MLflow server", step.say):
-        done = ready()
-        if done:
-            return done
-        packages.room(step, folder.parent, catalogue.NEEDED_MB["mlflow"])
-        store.sweep(folder.parent, folder.name)
-        with store.appearing(folder) as making:
-            packages.create(step, making, relocatable=True)
-            packages.sync(step, making, "mlflow")
-            installed = [path.stem.split("-") for path in packages.site_packages(making).glob("*.dist-info")]
-            receipt = {"version": dict(installed)["mlflow_skinny"], "packages": len(installed)}
-            store.write_json(making / store.RECEIPT, receipt)
-    return ready() or "installed"
+    return packages.install_in_cache(
+        "mlflow",
+        catalogue.mlflow_folder(),
+        "which installs the MLflow server",
+        step,
+        ready=ready,
+        receipt=_receipt,
+    )
+
+
+def _receipt(folder: Path) -> dict[str, object]:
+    installed = [path.stem.split("-") for path in packages.site_packages(folder).glob("*.dist-info")]
+    return {"version": dict(installed)["mlflow_skinny"], "packages": len(installed)}

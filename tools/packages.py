@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from tools import catalogue, folders, network, process, store
@@ -83,6 +84,31 @@ def sync(step: Step, folder: Path, lock: str) -> None:
     command += ["--no-index"] * network.without_index()
     env = network.online_environment()
     process.run(command, step, env=env, on_line=hear, on_tick=show, cwd=folders.checkout(), online=True)
+
+
+def install_in_cache(
+    name: str,
+    folder: Path,
+    purpose: str,
+    step: Step,
+    *,
+    ready: Callable[[], str | None],
+    receipt: Callable[[Path], dict[str, object]],
+) -> str:
+    """Make an environment of `locks/<name>.txt` at `folder` in the cache, unless it is `ready`; what that then says.
+
+    `purpose` is told to whoever waits meanwhile; `receipt` is given the folder of the finished packages.
+    """
+    with store.exclusive(name, purpose, step.say):
+        if done := ready():
+            return done
+        room(step, folder.parent, catalogue.NEEDED_MB[name])
+        store.sweep(folder.parent, folder.name)
+        with store.appearing(folder) as making:
+            create(step, making, relocatable=True)
+            sync(step, making, name)
+            store.write_json(making / store.RECEIPT, receipt(making))
+    return ready() or "installed"
 
 
 def compile_bytecode(step: Step, folder: Path) -> None:

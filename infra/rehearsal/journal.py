@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import msgspec
 
-Verb = Literal["create", "update", "delete", "drift", "read", "refused"]
+Verb = Literal["create", "update", "delete", "drift", "refused"]
 
 
 class Line(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -51,12 +51,10 @@ class Journal:
         self._lock = threading.RLock()
         self._things: dict[tuple[str, str], Thing] = {}
         self._created: Counter[str] = Counter()
-        self.changes = 0
-        """Creates, updates and deletes so far, over all processes that wrote here."""
         path.parent.mkdir(parents=True, exist_ok=True)
+        self._appended = False
         for line in read(path):
             self._apply(line)
-        _drop_cut_line(path)
 
     @contextlib.contextmanager
     def changing(self) -> Iterator[None]:
@@ -65,8 +63,11 @@ class Journal:
             yield
 
     def write(self, line: Line) -> None:
-        """Append a line, durable once this returns."""
+        """Append a line; once this returns it outlives this process, however that ends."""
         with self._lock:
+            if not self._appended:
+                self._appended = True
+                _drop_cut_line(self.path)  # only who writes may: a reader would take the line that is being written
             with self.path.open("ab") as file:
                 file.write(msgspec.json.encode(line) + b"\n")
             self._apply(line)
@@ -88,8 +89,6 @@ class Journal:
 
     def _apply(self, line: Line) -> None:
         key = (line.type, line.id)
-        if line.verb in ("create", "update", "delete"):
-            self.changes += 1
         if line.verb == "delete":
             self._things.pop(key, None)
         elif line.verb in ("create", "update", "drift"):

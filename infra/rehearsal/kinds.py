@@ -37,14 +37,12 @@ class Kind:
     source: str
     identify: Callable[[Making], str]
     outputs: Callable[[Making], Properties] = lambda making: {}
-    """Computed outputs by name. Those of the schema that are not among them stay absent."""
+    """Computed outputs by name. A preview foretells every one of the schema; those that are not here come out as none."""
     naming: Naming | None = None
     replaces: frozenset[str] = frozenset()
     """Inputs whose change makes a new resource."""
     checks: tuple[Callable[[Properties], Iterable[tuple[str, str]]], ...] = ()
     """Each yields (property path, what is wrong) over inputs that fit the schema and are known."""
-    values: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    """Enumerations that the SDK does not give."""
     unique: tuple[str, ...] = ()
     """Inputs of which no two resources may share the values."""
     clashes: Callable[[Making, list[Thing]], str] = lambda making, things: ""
@@ -104,9 +102,6 @@ class Rehearsed(Resource):
         inputs = {**self._kind.defaults, **{name: value for name, value in news.items() if value is not None}}
         self._name(call, olds, inputs)
         failures = check.mistakes(self._library, self._kind.token, inputs)
-        for name, valid in self._kind.values.items():
-            if isinstance(value := inputs.get(name), str) and value not in valid:
-                failures.append(Failure(name, f"is {value!r}; expected one of {', '.join(sorted(valid))}"))
         if not failures:
             failures += self._rules(inputs)
         return Checked(inputs, failures)

@@ -31,11 +31,12 @@ class RehearsedCloud(Provider):
 
     region = ""
     regions: Collection[str] = ()
+    """All that the vendor has; none: not known, and any is taken."""
     functions: Mapping[str, Callable[[str, Properties], Properties]] = {}
     """By token; each is given the region and the arguments."""
 
     def configure(self, config: Properties) -> None:
-        self.region = str(config.get("region") or config.get("zone") or "")
+        self.region = str(config.get("region") or "")
         if not self.region:
             raise ProviderError(f"rehearsal: the {self.name} provider was given no region")
         if self.regions and self.region not in self.regions:
@@ -76,7 +77,9 @@ def main() -> None:
     """Serve until the engine is done."""
     cloud, folder = sys.argv[1], os.environ.get(FOLDER)
     if not folder:
-        raise SystemExit(f"pulumi-resource-{cloud} of a rehearsal: {FOLDER} is not set; use `isthmus rehearse`")
+        raise SystemExit(
+            f"pulumi-resource-{cloud} of a rehearsal: {FOLDER} is not set; docs/rehearsal.md says how it is used"
+        )
     serve(rehearsed(cloud, Path(folder), os.environ), sys.argv[2:])
 
 

@@ -27,7 +27,7 @@ Scalar = Literal["string", "number", "integer", "boolean", "any"]
 class Shape:
     """The type of a property: a scalar, `list` or `map` of an item, or `object` by the name of its class."""
 
-    kind: Literal["string", "number", "integer", "boolean", "any", "list", "map", "object"]
+    kind: Scalar | Literal["list", "map", "object"]
     item: Shape | None = None
     name: str = ""
 

@@ -116,7 +116,10 @@ class Edge:
             self._meters.answered(route, request.method, response.status, time.perf_counter() - began)
 
     async def _body(self, request: Request, receive: Receive) -> bytes:
-        if (whole_number(request.headers.get("content-length", "")) or 0) > self._limit:
+        declared = request.headers.get("content-length", "")
+        length = whole_number(declared)
+        # More digits than a number here may have are more bytes than any limit.
+        if (declared.isascii() and declared.isdigit()) and (length is None or length > self._limit):
             raise self._too_large()
         waiting = asyncio.timeout(BODY_TIMEOUT_SECONDS)
         try:

@@ -49,19 +49,6 @@ class Opener(Generic[T]):
 
 
 @pytest.fixture(scope="module")
-def secret(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Secret]:
-    """A reference to a value, as settings want it."""
-    folder = tmp_path_factory.mktemp("secrets")
-
-    def reference(value: str) -> Secret:
-        path = folder / value
-        path.write_text(value)
-        return Secret(f"file:{path}")
-
-    return reference
-
-
-@pytest.fixture(scope="module")
 def seaweedfs() -> Iterator[ObjectServer]:
     with s3_server() as server:
         yield server

@@ -31,19 +31,6 @@ BODY = b"".join(bytes([number]) * MEBIBYTE for number in range(11))
 
 
 @pytest.fixture(scope="module")
-def secret(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Secret]:
-    """A reference to a value, as settings want it."""
-    folder = tmp_path_factory.mktemp("secrets")
-
-    def reference(value: str) -> Secret:
-        path = folder / value
-        path.write_text(value)
-        return Secret(f"file:{path}")
-
-    return reference
-
-
-@pytest.fixture(scope="module")
 def seaweedfs(secret: Callable[[str], Secret]) -> Iterator[s3.S3Storage]:
     with s3_server() as server:
         section = StorageSettings(

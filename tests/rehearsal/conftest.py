@@ -20,7 +20,7 @@ class Rehearsal:
     folder: Path
 
     def write(self, program: str) -> None:
-        """Make this the program; `aws` is imported, and every resource is in eu-central-1."""
+        """Make this the program; `aws` and `pulumi` are imported."""
         self.project.write(f"import pulumi_aws as aws\n{program}")
 
     def cloud(self) -> Journal:
@@ -42,5 +42,4 @@ def rehearsal(tmp_path: Path, template: Path) -> Iterator[Rehearsal]:
     project = Project(tmp_path / "p", "rehearsed", template=template)
     project.env["PATH"] = f"{ROOT / 'tools' / 'rehearsal'}:{project.env['PATH']}"
     project.env["ISTHMUS_REHEARSAL"] = str(tmp_path / "rehearsal")
-    project.env["AWS_REGION"] = "eu-central-1"
     yield Rehearsal(project, tmp_path / "rehearsal")

@@ -79,3 +79,10 @@ def test_a_region_that_does_not_exist_is_refused(rehearsal: Rehearsal) -> None:
         "aws.ec2.Vpc('v', opts=pulumi.ResourceOptions(provider=aws.Provider('aws', region='eu-central-9')))"
     )
     assert "aws has no region 'eu-central-9'; did you mean 'eu-" in rehearsal.project.preview(fails=True)
+
+
+def test_more_zones_than_the_region_has_are_refused_before_anything_is_made(rehearsal: Rehearsal) -> None:
+    rehearsal.write(program("zones=4"))
+    said = rehearsal.project.up(fails=True)
+    assert "platform.network.zones: 4 are wanted and eu-central-1 has eu-central-1a" in said
+    assert rehearsal.cloud().things() == []

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from infra.rehearsal.journal import Line
+from tests.deadline import until
 from tests.rehearsal.conftest import Rehearsal
 
 BUCKET = "aws:s3/bucket:Bucket"
@@ -130,6 +131,20 @@ def test_an_update_that_breaks_at_any_change_is_gone_on_with(rehearsal: Rehearsa
     # What was made under a name of its own before its answer was lost, the engine never heard of.
     orphans = [thing.type for thing in rehearsal.cloud().things()]
     assert len(orphans) == (kind == "lost" and number <= NAMED), orphans
+
+
+def test_an_update_that_hangs_ends_when_it_is_interrupted_and_is_gone_on_with(rehearsal: Rehearsal) -> None:
+    rehearsal.write(program())
+    rehearsal.plan_fault("hang@3")
+    running = rehearsal.project.start("up", "--yes", "--skip-preview")
+    until(lambda: len(rehearsal.cloud().things()) >= NAMED, seconds=60, what="the changes before the one that hangs")
+    running.interrupt()
+    running.wait()
+    rehearsal.plan_fault("")
+    rehearsal.project.refresh("--clear-pending-creates")
+    rehearsal.project.up("--refresh")
+    rehearsal.project.preview("--expect-no-changes")
+    assert len(rehearsal.cloud().things()) == CHANGES
 
 
 def test_nothing_is_rehearsed_by_accident(rehearsal: Rehearsal) -> None:

@@ -13,23 +13,18 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
-import os
 import random
-import socket
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from datetime import datetime
-from typing import TypeVar
+from typing import Unpack
 
+from adapters.drivers.registry.change_log import ChangeLog, LogOptions, Made
 from adapters.drivers.registry.records import Change, Entry, corrupt, decode, encode
 from adapters.drivers.registry.state import ModelState
 from adapters.errors import AdapterError, Conflict, NotFound, Transient
 from adapters.ports import ABSENT, ObjectStorage
-
-T = TypeVar("T")
-Made = TypeVar("Made", bound=Change)
 
 MODELS = "registry/models/"
 PAGE_RECORDS = 100
@@ -51,53 +46,28 @@ def page_key(model: str, page: int) -> str:
     return f"{MODELS}{model}/pages/{page:010d}.jsonl"
 
 
-class ModelLog:
-    """Reads a model's log forward and appends to it. Remembers what it has read: records never change."""
+class ModelLog(ChangeLog):
+    """A log in object storage."""
 
-    def __init__(
-        self, storage: ObjectStorage, model: str, *, clock: Callable[[], datetime], writer: str, patience_seconds: float
-    ) -> None:
-        self._storage, self._model = storage, model
-        self._clock, self._writer, self._patience_seconds = clock, writer, patience_seconds
-        self._state = ModelState(model)
+    def __init__(self, storage: ObjectStorage, model: str, **options: Unpack[LogOptions]) -> None:
+        super().__init__(model, **options)
+        self._storage = storage
         self._records: list[bytes] = []  # those of the page that is not full yet
         self._unwritten: dict[int, bytes] = {}  # full pages that nobody may have written
         self._opened = False
         self._opening = threading.Lock()
-        self._folding = threading.Lock()  # guards the three above; never held during a request
-        self._writing = threading.Lock()  # this process's writers queue here rather than race through the store
-
-    def ask(self, question: Callable[[ModelState], T]) -> T:
-        """The answer of a state with every change acknowledged before this call. One request when nothing is new."""
-        self._catch_up()
-        return self.recall(question)
-
-    def recall(self, question: Callable[[ModelState], T]) -> T:
-        """The answer of what was read so far: no request, and all of this process's own changes."""
-        with self._folding:
-            return question(self._state)
 
     def change(self, decide: Callable[[ModelState], Made]) -> tuple[int, Made]:
-        """Append what `decide` makes of the newest state, asked again whenever another writer was first.
-
-        Returns its epoch and the change. What `decide` raises passes through, with nothing written. Raises Transient
-        when others were first all the time.
-        """
-        deadline = time.monotonic() + self._patience_seconds
-        if not self._writing.acquire(timeout=self._patience_seconds):
-            raise self._crowded()
-        try:
+        with self.turn() as deadline:
             made = self._append_decided(decide, uuid.uuid4().hex, deadline)
             self._write_pages()
             return made
-        finally:
-            self._writing.release()
 
     def history(self) -> Iterator[Entry]:
         """Every change, oldest first, read anew one by one. Raises Corrupt where the chain or a page is broken."""
-        state, records = ModelState(self._model), list[bytes]()
+        state, records = ModelState(self.model), list[bytes]()
         while True:
-            key = record_key(self._model, state.epoch + 1)
+            key = record_key(self.model, state.epoch + 1)
             try:
                 record = self._storage.get(key).body
             except NotFound:
@@ -119,7 +89,7 @@ class ModelLog:
                 change = decide(self._state)
                 entry = self._entry(self._state, change, nonce)
             record = encode(entry)
-            if self._create(record_key(self._model, entry.epoch), record, deadline):
+            if self._create(record_key(self.model, entry.epoch), record, deadline):
                 self._fold_next(record, after=entry.epoch - 1)
                 return entry.epoch, change
             if time.monotonic() > deadline:
@@ -129,12 +99,12 @@ class ModelLog:
 
     def _entry(self, state: ModelState, change: Change, nonce: str) -> Entry:
         return Entry(
-            model=self._model,
+            model=self.model,
             epoch=state.epoch + 1,
             previous=state.digest,
             id=nonce,
-            time=max(self._clock(), state.time),  # a clock that is behind must not put an effect before its cause
-            writer=self._writer or f"{socket.gethostname()}:{os.getpid()}",
+            time=self._time(),
+            writer=self._writer,
             change=change,
         )
 
@@ -155,13 +125,6 @@ class ModelLog:
             time.sleep(pause)
         raise AssertionError("the pauses have no end")
 
-    def _crowded(self) -> Transient:
-        return Transient(
-            f"other writers were first for {self._patience_seconds:g} s; nothing was changed",
-            name=self._model,
-            cure="try again",
-        )
-
     # -------------------------------------------------------------------------------------------------- reading
 
     def _catch_up(self) -> None:
@@ -173,7 +136,7 @@ class ModelLog:
         while True:
             epoch = self._state.epoch
             try:
-                record = self._storage.get(record_key(self._model, epoch + 1)).body
+                record = self._storage.get(record_key(self.model, epoch + 1)).body
             except NotFound:
                 return
             self._fold_next(record, after=epoch)
@@ -181,7 +144,7 @@ class ModelLog:
     def _fold_next(self, record: bytes, *, after: int) -> None:
         with self._folding:
             if self._state.epoch == after:  # else another thread has folded it
-                self._fold(record, record_key(self._model, after + 1))
+                self._fold(record, record_key(self.model, after + 1))
 
     def _fold(self, record: bytes, name: str) -> None:
         entry, digest = decode(record, name=name)
@@ -195,17 +158,17 @@ class ModelLog:
 
     def _read_pages(self) -> None:
         """At first use: the pages there are, and up to the first gap the records, listed and fetched in parallel."""
-        listed = self._keys(f"{MODELS}{self._model}/pages/")
+        listed = self._keys(f"{MODELS}{self.model}/pages/")
         written = {int(key.rpartition("/")[2].removesuffix(".jsonl")) for key in listed}
-        self._state, self._records = ModelState(self._model), []
+        self._state, self._records = ModelState(self.model), []
         page = 0
         while True:
             run = range(page, next(number for number in itertools.count(page) if number not in written))
-            pages = self._storage.get_many(page_key(self._model, number) for number in run)
+            pages = self._storage.get_many(page_key(self.model, number) for number in run)
             for number, found in zip(run, pages, strict=True):
                 self._fold_page(number, found.body)
             page = run.stop
-            keys = self._keys(record_key(self._model, page * PAGE_RECORDS)[: -len("00.json")])
+            keys = self._keys(record_key(self.model, page * PAGE_RECORDS)[: -len("00.json")])
             for key, found in zip(keys, self._storage.get_many(keys), strict=True):
                 with self._folding:
                     self._fold(found.body, key)
@@ -214,7 +177,7 @@ class ModelLog:
             page += 1
 
     def _fold_page(self, page: int, body: bytes) -> None:
-        key = page_key(self._model, page)
+        key = page_key(self.model, page)
         with self._folding:
             for line, record in enumerate(body.splitlines(), 1):
                 self._fold(record, f"{key} line {line}")
@@ -235,7 +198,7 @@ class ModelLog:
         with self._folding:
             pages = dict(self._unwritten)
         for page, body in pages.items():
-            key = page_key(self._model, page)
+            key = page_key(self.model, page)
             try:
                 self._storage.put(key, body, if_version=ABSENT, content_type="application/jsonl")
             except Conflict:
@@ -248,7 +211,7 @@ class ModelLog:
                 self._unwritten.pop(page, None)
 
     def _compare_page(self, page: int, expected: bytes) -> None:
-        key = page_key(self._model, page)
+        key = page_key(self.model, page)
         try:
             stored = self._storage.get(key).body
         except NotFound:

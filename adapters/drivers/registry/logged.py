@@ -6,19 +6,19 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar, Unpack
 
 from adapters.drivers.registry import download, names, search
 from adapters.drivers.registry.blobs import Blobs
+from adapters.drivers.registry.change_log import ChangeLog, LogOptions
 from adapters.drivers.registry.records import AliasMoved, Change, TagsMerged
 from adapters.drivers.registry.state import ModelState
 from adapters.errors import NotFound
-from adapters.ports import ModelVersion, ObjectStorage
+from adapters.ports import Artifact, Body, ModelVersion, ObjectStorage
 
 T = TypeVar("T")
-Made = TypeVar("Made", bound=Change)
+Log = TypeVar("Log", bound=ChangeLog)
 
 ANYWHERE = -1
 """As `expected`: move the alias wherever it points."""
@@ -26,38 +26,12 @@ ANYWHERE = -1
 MODELS_AT_ONCE = 16
 
 
-def now() -> datetime:
-    """The time, in UTC."""
-    return datetime.now(UTC)
-
-
-class ChangeLog(Protocol):
-    """One model's changes, in the one order that all readers see."""
-
-    def ask(self, question: Callable[[ModelState], T]) -> T:
-        """The answer of a state with every change acknowledged before this call."""
-        ...
-
-    def recall(self, question: Callable[[ModelState], T]) -> T:
-        """The answer of what was read so far, which has all of this process's own changes."""
-        ...
-
-    def change(self, decide: Callable[[ModelState], Made]) -> tuple[int, Made]:
-        """Append what `decide` makes of the newest state, asked again whenever another writer was first; its epoch.
-
-        What `decide` raises passes through, with nothing changed.
-        """
-        ...
-
-
-Log = TypeVar("Log", bound=ChangeLog)
-
-
 class LoggedRegistry(ABC, Generic[Log]):
-    """`ports.ModelRegistry` but for `register` and `models`. An answer has all that was acknowledged before the question."""
+    """`ports.ModelRegistry` but for `models`. An answer has all that was acknowledged before the question."""
 
-    def __init__(self, storage: ObjectStorage) -> None:
-        self._storage, self._blobs = storage, Blobs(storage)
+    def __init__(self, storage: ObjectStorage, **options: Unpack[LogOptions]) -> None:
+        """The options go to the log of each model."""
+        self._storage, self._blobs, self._options = storage, Blobs(storage), options
         self._logs: dict[str, Log] = {}
         self._lock = threading.Lock()
 
@@ -66,9 +40,29 @@ class LoggedRegistry(ABC, Generic[Log]):
         """The model's log, to be opened once. Raises Invalid for what is not a name."""
 
     @abstractmethod
+    def _add(self, log: Log, artifacts: tuple[Artifact, ...], facts: Mapping[str, Any]) -> ModelVersion:
+        """Make the next version of these stored files, whole or not at all."""
+
+    @abstractmethod
     def models(self) -> list[str]: ...
 
     # -------------------------------------------------------------------------------------------------- writing
+
+    def register(
+        self,
+        model: str,
+        files: Mapping[str, Body | Path],
+        *,
+        metrics: Mapping[str, float] | None = None,
+        params: Mapping[str, str] | None = None,
+        lineage: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> ModelVersion:
+        """A new version, also for files that a version has already: `digest = '...'` finds that one beforehand."""
+        log = self._log(model)
+        names.check_files(files)
+        facts = names.check_facts(metrics=metrics, params=params, lineage=lineage, tags=tags)
+        return self._add(log, tuple(self._blobs.store(name, files[name]) for name in sorted(files)), facts)
 
     def set_alias(self, model: str, alias: str, version: int | None, *, expected: int | None = ANYWHERE) -> int:
         names.check_alias(alias)

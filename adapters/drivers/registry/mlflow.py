@@ -7,21 +7,21 @@ docs/registry.md shows what is where, docs/decisions/0007-registry-on-mlflow.md 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from datetime import datetime
-from pathlib import Path
+from collections.abc import Mapping
+from typing import Any, Unpack
 
 import msgspec
 
 from adapters.drivers.registry import names
-from adapters.drivers.registry.logged import ANYWHERE, LoggedRegistry, now
+from adapters.drivers.registry.change_log import LogOptions
+from adapters.drivers.registry.logged import ANYWHERE, LoggedRegistry
 from adapters.drivers.registry.mlflow_api import MlflowApi
 from adapters.drivers.registry.mlflow_log import PREFIX, MlflowLog
 from adapters.drivers.registry.mlflow_page import Page, converge
 from adapters.drivers.registry.records import Registered
 from adapters.drivers.registry.state import ModelState
 from adapters.errors import NotFound
-from adapters.ports import Body, ModelVersion, ObjectStorage
+from adapters.ports import Artifact, ModelVersion, ObjectStorage
 from adapters.settings import RegistrySettings
 
 UNNUMBERED = 0
@@ -36,38 +36,13 @@ def open(settings: RegistrySettings, storage: ObjectStorage) -> MlflowRegistry:
 class MlflowRegistry(LoggedRegistry[MlflowLog]):
     """`ports.ModelRegistry` over an MLflow tracking server and any `ObjectStorage`."""
 
-    def __init__(
-        self,
-        api: MlflowApi,
-        storage: ObjectStorage,
-        *,
-        clock: Callable[[], datetime] = now,
-        writer: str = "",
-        patience_seconds: float = 30.0,
-    ) -> None:
-        """`writer` is on record with each change (empty: host and process). `patience_seconds` bounds lost races."""
-        super().__init__(storage)
+    def __init__(self, api: MlflowApi, storage: ObjectStorage, **options: Unpack[LogOptions]) -> None:
+        super().__init__(storage, **options)
         self._api, self._page = api, Page(api)
-        self._clock, self._writer, self._patience_seconds = clock, writer, patience_seconds
 
-    def register(
-        self,
-        model: str,
-        files: Mapping[str, Body | Path],
-        *,
-        metrics: Mapping[str, float] | None = None,
-        params: Mapping[str, str] | None = None,
-        lineage: Mapping[str, str] | None = None,
-        tags: Mapping[str, str] | None = None,
-    ) -> ModelVersion:
-        """A new version, also for files that a version has already: `digest = '...'` finds that one beforehand.
-
-        Raises Transient when MLflow did not answer for too long: then the version may appear with the next one.
-        """
-        log = self._log(model)
-        names.check_files(files)
-        facts = names.check_facts(metrics=metrics, params=params, lineage=lineage, tags=tags)
-        artifacts = tuple(self._blobs.store(name, files[name]) for name in sorted(files))
+    def _add(self, log: MlflowLog, artifacts: tuple[Artifact, ...], facts: Mapping[str, Any]) -> ModelVersion:
+        """Raises Transient when MLflow did not answer for too long: then the version may appear with the next one."""
+        model = log.model
         made = Registered(version=UNNUMBERED, artifacts=artifacts, **facts)
         with log.turn() as deadline:
             if not (log.recall(_newest) or log.ask(_newest)):
@@ -125,9 +100,7 @@ class MlflowRegistry(LoggedRegistry[MlflowLog]):
         self._api.close()
 
     def _open_log(self, model: str) -> MlflowLog:
-        return MlflowLog(
-            self._api, model, clock=self._clock, writer=self._writer, patience_seconds=self._patience_seconds
-        )
+        return MlflowLog(self._api, model, **self._options)
 
 
 def _newest(state: ModelState) -> int:

@@ -10,19 +10,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import socket
-import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import TypeVar
+from typing import Unpack
 
 import msgspec
 
 from adapters.drivers.registry import names
+from adapters.drivers.registry.change_log import ChangeLog, LogOptions, Made
 from adapters.drivers.registry.mlflow_api import PAGE, MlflowApi, Stored, pauses
 from adapters.drivers.registry.records import (
     MAX_RECORD_BYTES,
@@ -35,9 +32,6 @@ from adapters.drivers.registry.records import (
 )
 from adapters.drivers.registry.state import ModelState
 from adapters.errors import Conflict, Invalid, Transient
-
-T = TypeVar("T")
-Made = TypeVar("Made", bound=Change)
 
 PREFIX = "isthmus.log."
 RECORD = "isthmus.record."
@@ -86,35 +80,17 @@ class Appended(msgspec.Struct, frozen=True):
     change: Change
 
 
-class MlflowLog:
-    """Reads a model's log forward and appends to it. Remembers what it has read: entries never change."""
+class MlflowLog(ChangeLog):
+    """A log on MLflow."""
 
-    def __init__(
-        self, api: MlflowApi, model: str, *, clock: Callable[[], datetime], writer: str, patience_seconds: float
-    ) -> None:
-        self._api, self._model, self._name = api, model, log_name(model)
-        self._clock, self._writer, self._patience_seconds = clock, writer, patience_seconds
-        self._state = ModelState(model)
+    def __init__(self, api: MlflowApi, model: str, **options: Unpack[LogOptions]) -> None:
+        self._name = log_name(model)
+        super().__init__(model, **options)
+        self._api = api
         self._chain = [NOTHING_BEFORE]  # by number: the digest of the entry and of all before it
         self._epochs: dict[str, int] = {}  # by id: at which epoch it took effect, 0 for not at all
-        self._folding = threading.Lock()  # guards the three above; never held during a request
-        self._writing = threading.Lock()
-
-    def ask(self, question: Callable[[ModelState], T]) -> T:
-        """The answer of a state with every change acknowledged before this call. One request."""
-        self._catch_up()
-        return self.recall(question)
-
-    def recall(self, question: Callable[[ModelState], T]) -> T:
-        """The answer of what was read so far: no request, and all of this process's own changes."""
-        with self._folding:
-            return question(self._state)
 
     def change(self, decide: Callable[[ModelState], Made]) -> tuple[int, Made]:
-        """Append what `decide` makes of the newest state, asked again whenever another writer was first.
-
-        Returns its epoch and the change. What `decide` raises passes through, with nothing appended.
-        """
         with self.turn() as deadline:
             while True:
                 change = self.ask(decide)
@@ -122,17 +98,6 @@ class MlflowLog:
                     return epoch, change
                 if time.monotonic() > deadline:
                     raise self._crowded()
-
-    @contextmanager
-    def turn(self) -> Iterator[float]:
-        """This process's writers take turns here rather than through the server; yields when to give up."""
-        deadline = time.monotonic() + self._patience_seconds
-        if not self._writing.acquire(timeout=self._patience_seconds):
-            raise self._crowded()
-        try:
-            yield deadline
-        finally:
-            self._writing.release()
 
     def show(self, made: Registered, earlier: Callable[[int], Iterable[Registered]], deadline: float) -> None:
         """Make a version visible that has its number, after those of lower numbers, so that none appears behind another.
@@ -144,7 +109,7 @@ class MlflowLog:
         if not self._append(made, deadline) and self.recall(lambda state: state.registered(made.version)) != made:
             raise Conflict(
                 f"MLflow gave the number {made.version} for a second time: the registered model was deleted there",
-                name=self._model,
+                name=self.model,
                 cure="restore it there from a backup; registering again gives the next number",
             )
 
@@ -154,15 +119,15 @@ class MlflowLog:
         """The epoch of the change; 0 when the entries before it left it without effect."""
         with self._folding:
             entry = Appended(
-                model=self._model,
+                model=self.model,
                 read=len(self._chain) - 1,
                 digest=self._chain[-1],
                 id=uuid.uuid4().hex,
-                time=max(self._clock(), self._state.time),
-                writer=self._writer or f"{socket.gethostname()}:{os.getpid()}",
+                time=self._time(),
+                writer=self._writer,
                 change=change,
             )
-        self._send(entry.id, seal(ascii_json(entry), model=self._model, limit=MAX_ENTRY_BYTES), deadline)
+        self._send(entry.id, seal(ascii_json(entry), model=self.model, limit=MAX_ENTRY_BYTES), deadline)
         with self._folding:
             return self._epochs[entry.id]
 
@@ -190,13 +155,6 @@ class MlflowLog:
                 return
         raise fault
 
-    def _crowded(self) -> Transient:
-        return Transient(
-            f"other writers were first for {self._patience_seconds:g} s; nothing was changed",
-            name=self._model,
-            cure="try again",
-        )
-
     # -------------------------------------------------------------------------------------------------- reading
 
     def _catch_up(self) -> None:
@@ -220,7 +178,7 @@ class MlflowLog:
         if number != len(self._chain):
             raise corrupt(name, f"version {len(self._chain)}, which goes before it, was deleted")
         entry, digest = unseal(record, Appended, name=name)
-        if entry.model != self._model or not entry.read < number or self._chain[entry.read] != entry.digest:
+        if entry.model != self.model or not entry.read < number or self._chain[entry.read] != entry.digest:
             raise corrupt(name, f"its writer had read other entries up to {entry.read} than are there now")
         self._chain.append(hashlib.sha256(f"{self._chain[-1]} {digest}".encode()).hexdigest())
         if entry.id in self._epochs:

@@ -9,7 +9,7 @@ import pulumi
 import pulumi_aws as aws
 
 from infra import layout
-from infra.spec import NetworkSpec
+from infra.spec import NetworkSpec, SpecError
 
 ANYWHERE = "0.0.0.0/0"
 
@@ -36,7 +36,7 @@ class Network(pulumi.ComponentResource):
         self._args, self._mine = args, pulumi.ResourceOptions(parent=self)
         if len(args.zone_names) < args.spec.zones:
             there = ", ".join(args.zone_names)
-            raise ValueError(f"network.zones: {args.spec.zones} zones wanted, {args.region} has {there}")
+            raise SpecError(f"{args.spec.zones} are wanted and {args.region} has {there}", place="network.zones")
         self._vpc = aws.ec2.Vpc(
             name,
             cidr_block=args.spec.cidr,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -19,7 +20,7 @@ TARGETS = frozenset({"gatewayId", "natGatewayId", "transitGatewayId", "vpcEndpoi
 
 
 def zones(region: str, arguments: Properties) -> Properties:
-    """`getAvailabilityZones`: three zones, which every region that takes new customers has."""
+    """`getAvailabilityZones`: three, with the letters that most regions give them. Which an account has, only it can tell."""
     names = [f"{region}{letter}" for letter in "abc"]
     return {"names": names, "zoneIds": [f"{region}-az{number}" for number in (1, 2, 3)], "id": region, "region": region}
 
@@ -28,19 +29,28 @@ def _known_as(prefix: str) -> Callable[[Making], str]:
     return lambda making: f"{prefix}-{making.token(17, salt=prefix)}"
 
 
-def _described(prefix: str, resource: str, **more: Callable[[Making], Any]) -> dict[str, Any]:
+def _came_with(vpc_id: str, prefix: str) -> str:
+    """The id of what is made with every network, such as its default security group."""
+    return f"{prefix}-{hashlib.sha256(f'{vpc_id}|{prefix}'.encode()).hexdigest()[:17]}"
+
+
+def _of_vpc(prefix: str) -> Callable[[Making], str]:
+    return lambda making: _came_with(_known_as("vpc")(making), prefix)
+
+
+def _described(known_as: Callable[[Making], str], resource: str, **more: Callable[[Making], Any]) -> dict[str, Any]:
     """Id, ARN and tags as all of EC2 makes them, and further outputs."""
 
     def outputs(making: Making) -> Properties:
-        account, own = making.account, _known_as(prefix)(making)
+        account = making.account
         return {
-            "arn": f"arn:aws:ec2:{account.region}:{account.id}:{resource}/{own}",
+            "arn": f"arn:aws:ec2:{account.region}:{account.id}:{resource}/{known_as(making)}",
             "ownerId": account.id,
             "tagsAll": making.inputs.get("tags", {}),
             **{name: make(making) for name, make in more.items()},
         }
 
-    return {"identify": _known_as(prefix), "outputs": outputs}
+    return {"identify": known_as, "outputs": outputs}
 
 
 def _range(inputs: Properties) -> Iterator[tuple[str, str]]:
@@ -75,25 +85,17 @@ def _one_target(inputs: Properties) -> Iterator[tuple[str, str]]:
         yield "routeTableId", f"a route leads to one target, this one to {', '.join(given) or 'none'}"
 
 
-def _same_way(making: Making, things: list[Thing]) -> str:
-    for thing in things:
-        same = [thing.inputs.get(name) == making.inputs.get(name) for name in ("routeTableId", "destinationCidrBlock")]
-        if thing.type == making.kind.token and all(same):
-            return f"{making.inputs['routeTableId']} has a route to {making.inputs['destinationCidrBlock']} already"
-    return ""
-
-
 KINDS: tuple[Kind, ...] = (
     Kind(
         VPC,
         source=_GUIDE + "vpc-cidr-blocks.html",
         **_described(
+            _known_as("vpc"),
             "vpc",
-            "vpc",
-            defaultSecurityGroupId=_known_as("sg"),
-            defaultRouteTableId=_known_as("rtb"),
-            mainRouteTableId=_known_as("rtb"),
-            defaultNetworkAclId=_known_as("acl"),
+            defaultSecurityGroupId=_of_vpc("sg"),
+            defaultRouteTableId=_of_vpc("rtb"),
+            mainRouteTableId=_of_vpc("rtb"),
+            defaultNetworkAclId=_of_vpc("acl"),
         ),
         checks=(_range,),
         replaces=frozenset({"cidrBlock", "instanceTenancy", "ipv4IpamPoolId"}),
@@ -103,7 +105,7 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         SUBNET,
         source=_GUIDE + "subnet-sizing.html",
-        **_described("subnet", "subnet"),
+        **_described(_known_as("subnet"), "subnet"),
         checks=(_range,),
         clashes=_in_its_network,
         replaces=frozenset({"cidrBlock", "vpcId", "availabilityZone", "availabilityZoneId"}),
@@ -112,20 +114,20 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup",
         source=_GUIDE + "default-security-group.html",
-        **_described("sg", "security-group"),
+        **_described(lambda making: _came_with(making.inputs["vpcId"], "sg"), "security-group"),
         replaces=frozenset({"vpcId"}),
     ),
     Kind(
         GATEWAY,
         source=_GUIDE + "VPC_Internet_Gateway.html",
-        **_described("igw", "internet-gateway"),
+        **_described(_known_as("igw"), "internet-gateway"),
         held_by={"aws:ec2/route:Route": frozenset({"gatewayId"})},
     ),
     Kind(
         ADDRESS,
         source=_API + "AllocateAddress.html",
         **_described(
-            "eipalloc",
+            _known_as("eipalloc"),
             "elastic-ip",
             allocationId=_known_as("eipalloc"),
             # 203.0.113.0/24 is for documentation: nobody is reached under it.
@@ -137,7 +139,7 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         NAT,
         source=_API + "CreateNatGateway.html",
-        **_described("nat", "natgateway"),
+        **_described(_known_as("nat"), "natgateway"),
         replaces=frozenset({"subnetId", "allocationId", "connectivityType"}),
         unique=("allocationId",),
         held_by={"aws:ec2/route:Route": frozenset({"natGatewayId"})},
@@ -146,7 +148,7 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         TABLE,
         source=_GUIDE + "VPC_Route_Tables.html",
-        **_described("rtb", "route-table"),
+        **_described(_known_as("rtb"), "route-table"),
         replaces=frozenset({"vpcId"}),
         held_by={"aws:ec2/routeTableAssociation:RouteTableAssociation": frozenset({"routeTableId"})},
     ),
@@ -163,13 +165,13 @@ KINDS: tuple[Kind, ...] = (
         identify=_known_as("r"),
         outputs=lambda making: {"state": "active", "origin": "CreateRoute"},
         checks=(_one_target,),
-        clashes=_same_way,
+        unique=("routeTableId", "destinationCidrBlock"),
         replaces=frozenset({"routeTableId", "destinationCidrBlock", "destinationIpv6CidrBlock"}),
     ),
     Kind(
         ENDPOINT,
         source=_API + "CreateVpcEndpoint.html",
-        **_described("vpce", "vpc-endpoint", state=lambda making: "available"),
+        **_described(_known_as("vpce"), "vpc-endpoint", state=lambda making: "available"),
         replaces=frozenset({"vpcId", "serviceName", "vpcEndpointType"}),
         defaults={"vpcEndpointType": "Gateway"},
     ),

@@ -149,6 +149,12 @@ def test_what_is_in_use_cannot_be_deleted(cloud: RehearsedCloud) -> None:
     cloud.resource(VPC).delete(call("main", VPC), vpc)
 
 
+def test_the_default_group_is_the_one_that_came_with_the_network(cloud: RehearsedCloud) -> None:
+    vpc = make(cloud, VPC, "main", {"cidrBlock": "10.0.0.0/16"})
+    group = make(cloud, "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup", "main", {"vpcId": vpc.id})
+    assert group.id == vpc.outputs["defaultSecurityGroupId"]
+
+
 @pytest.mark.parametrize("targets", [{}, {"gatewayId": "igw-1", "natGatewayId": "nat-1"}])
 def test_a_route_leads_to_one_target(cloud: RehearsedCloud, targets: dict[str, str]) -> None:
     route = {"routeTableId": "rtb-1", "destinationCidrBlock": "0.0.0.0/0", **targets}
@@ -189,6 +195,8 @@ def test_a_journal_goes_on_after_a_line_that_a_kill_cut_short(tmp_path: Path) ->
     Journal(path).write(Line("create", BUCKET, "one", "urn"))
     with path.open("ab") as file:
         file.write(b'{"verb":"create","type":"aws:s3/buck')
+    assert [thing.id for thing in Journal(path).things()] == ["one"]
+    assert not path.read_bytes().endswith(b"\n"), "who only reads changes nothing"
     again = Journal(path)
     again.write(Line("create", BUCKET, "two", "urn"))
     assert [thing.id for thing in Journal(path).things()] == ["one", "two"]
