@@ -44,6 +44,10 @@ def test_it_comes_up_over_three_zones_stays_as_it_is_and_goes_to_nothing(rehears
     assert Counter(tables.values()) == {True: 3, False: 1}, (
         "private subnets go out through the gateway, public ones directly"
     )
+    [group] = [thing.inputs for thing in cloud.things() if thing.type.endswith(":DefaultSecurityGroup")]
+    assert (group["ingress"], group["egress"]) == ([], [])
+    [storage] = [thing.inputs for thing in cloud.things() if thing.type.endswith(":VpcEndpoint")]
+    assert {*storage["routeTableIds"]} == {table for table, private in tables.items() if private}
     rehearsal.project.preview("--expect-no-changes")
     rehearsal.project.refresh("--expect-no-changes")
     rehearsal.project.destroy()

@@ -45,7 +45,20 @@ def test_it_comes_up_stays_as_it_is_and_goes_to_nothing(rehearsal: Rehearsal) ->
     [encryption] = found["BucketServerSideEncryptionConfiguration"]["rules"]
     default = encryption["applyServerSideEncryptionByDefault"]
     assert default == {"sseAlgorithm": "aws:kms", "kmsMasterKeyId": rehearsal.project.outputs()["key"]}
-    assert {one["Effect"] for one in json.loads(found["BucketPolicy"]["policy"])["Statement"]} == {"Deny"}
+    assert found["Key"]["enableKeyRotation"] is True
+    denied = json.loads(found["BucketPolicy"]["policy"])["Statement"]
+    assert {(one["Effect"], one["Principal"], one["Action"]) for one in denied} == {("Deny", "*", "s3:*")}
+    assert [one["Condition"] for one in denied] == [
+        {"Bool": {"aws:SecureTransport": "false"}},
+        {"NumericLessThan": {"s3:TlsVersion": "1.2"}},
+    ]
+    tidy, ages = found["BucketLifecycleConfiguration"]["rules"]
+    assert tidy["abortIncompleteMultipartUpload"] == {"daysAfterInitiation": 7}
+    assert tidy["noncurrentVersionExpiration"] == {"noncurrentDays": 30}
+    assert [(one["days"], one["storageClass"]) for one in ages["transitions"]] == [
+        (30, "STANDARD_IA"),
+        (90, "GLACIER_IR"),
+    ]
     rehearsal.project.preview("--expect-no-changes")
     rehearsal.project.refresh("--expect-no-changes")
     rehearsal.project.destroy()
